@@ -145,7 +145,7 @@ impl Sinks for Outputs {
             flow_log.accept(record, snapshots);
         }
         if let Some(forward) = &mut self.forward {
-            forward.accept(record);
+            forward.accept(record, snapshots);
         }
         if let Some(recent) = &mut self.recent {
             recent.accept(record, snapshots);

@@ -7,8 +7,8 @@ use flowproto::explain::{Bounds, Captured, Explainer, Rule};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::emit::forward::{self, ForwardedRecord};
 use kipfix_collector::inventory::TimeRange;
+use kipfix_collector::pipeline::Origin;
 use kipfix_collector::pipeline::enrich::{Endpoints, ResolvedEndpoint, TunnelUse};
-use kipfix_collector::pipeline::{Measures, Origin};
 use kipfix_collector::snapshots::SnapshotStore;
 use kipfix_export::{Encoding as _, SessionStart, TransportSession as _};
 
@@ -133,13 +133,6 @@ fn forwarded(
             is_destination_translated: false,
             tunnel: TunnelUse::None,
         },
-        measures: Measures {
-            bytes: record.octet_delta_count,
-            packets: record.packet_delta_count,
-            connections: 0,
-        },
-        is_counted: true,
-        health: forward::ForwardedHealth::default(),
         record,
         origin: Arc::new(origin),
     }

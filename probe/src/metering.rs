@@ -24,7 +24,7 @@ const CLOCK_LAG_NS: u64 = 1_000_000_000;
 
 /// The state of a metering thread.
 pub(crate) struct Metering {
-    /// Its number, from 0.
+    /// Number of the thread, from 0.
     thread: usize,
     pipeline: Pipeline,
     records: RecordBatches,
@@ -35,7 +35,7 @@ pub(crate) struct Metering {
     stop: Stop,
 }
 
-/// What metering threads leave behind.
+/// Totals of metering threads.
 #[derive(Default)]
 pub(crate) struct MeteringOutcome {
     /// The exporting thread ended before all records were handed to it.
@@ -44,7 +44,7 @@ pub(crate) struct MeteringOutcome {
     pub(crate) records_lost: u64,
 }
 
-/// What the metering threads share.
+/// Context that the metering threads share.
 #[derive(Clone)]
 pub(crate) struct MeteringContext {
     pub(crate) own_endpoints: Arc<OwnEndpoints>,
@@ -54,7 +54,7 @@ pub(crate) struct MeteringContext {
 }
 
 impl MeteringOutcome {
-    /// Adds that of another thread.
+    /// Adds the totals of another thread.
     pub(crate) const fn add(&mut self, other: Self) {
         self.is_broken |= other.is_broken;
         self.records_made += other.records_made;
@@ -99,7 +99,10 @@ impl Metering {
             let (pipeline, records) = (&mut self.pipeline, &mut self.records);
             // Translations and names are to be known before the conversation begins.
             capture.dispatch_conntrack(|event, time_ns| pipeline.conntrack(event, time_ns));
-            capture.dispatch_first_packets(|frame, point| pipeline.first_packet(frame, point));
+            capture.dispatch_first_packets(|frame, point| {
+                pipeline.enqueue_first_packet(frame, point);
+            });
+            pipeline.flush_first_packets();
             capture.dispatch_dns_answers(|frame| pipeline.dns_answer(frame));
             more = capture.dispatch(|frame, point| pipeline.enqueue(frame, point, records));
             pipeline.tick(wall_clock_ns().saturating_sub(CLOCK_LAG_NS), records);
@@ -121,7 +124,10 @@ impl Metering {
         }
         let (pipeline, records) = (&mut self.pipeline, &mut self.records);
         capture.dispatch_conntrack(|event, time_ns| pipeline.conntrack(event, time_ns));
-        capture.dispatch_first_packets(|frame, point| pipeline.first_packet(frame, point));
+        capture.dispatch_first_packets(|frame, point| {
+            pipeline.enqueue_first_packet(frame, point);
+        });
+        pipeline.flush_first_packets();
         capture.dispatch_dns_answers(|frame| pipeline.dns_answer(frame));
         capture.drain(|frame, point| pipeline.enqueue(frame, point, records));
         pipeline.flush(records);

@@ -117,41 +117,54 @@ struct FirstPackets {
     source: TranslationSource,
     datagrams: DatagramSelection,
     matcher: TranslationMatcher,
+    /// Packets that are compared together.
+    waiting: Vec<FirstPacket>,
     /// Interfaces that lead out of the node, in ascending order.
     outside: Vec<u32>,
 }
 
 impl FirstPackets {
-    /// Learns the translation of a connection from its first packet.
-    fn learn(
-        &mut self,
+    /// The first packet of a connection; `None` if it is another packet.
+    fn describe(
+        &self,
         packet: &PacketInfo,
         frame: &Frame<'_>,
         point: ObservationPoint,
-        cache: &mut FlowCache,
-    ) {
-        let Some(identity) = PacketIdentity::of(packet) else {
-            return;
-        };
+    ) -> Option<FirstPacket> {
         let is_cooked = matches!(frame.link_type, LinkType::LinuxSll | LinkType::LinuxSll2);
-        let first = FirstPacket {
+        Some(FirstPacket {
             key: packet.key,
-            identity,
+            identity: PacketIdentity::of(packet)?,
             time_ns: frame.time_ns,
             interface: point.interface,
             is_outside: self.outside.binary_search(&point.interface).is_ok(),
             egress: (is_cooked || point.egress).then_some(point.egress),
-        };
-        if let Some(legs) = self.matcher.observe(&first) {
-            let sequence_number = identity.sequence_number();
+        })
+    }
+
+    /// Learns the translation of a connection from its first packet.
+    fn learn(&mut self, first: &FirstPacket, cache: &mut FlowCache) {
+        if let Some(legs) = self.matcher.observe(first) {
             let translation = Translation {
                 legs,
-                sequence_number,
-                learned_ns: frame.time_ns,
+                sequence_number: first.identity.sequence_number(),
+                learned_ns: first.time_ns,
                 is_exact: false,
             };
-            cache.translate(translation, frame.time_ns);
+            cache.translate(translation, first.time_ns);
         }
+    }
+
+    /// Learns from the packets that wait, in their order.
+    fn flush(&mut self, cache: &mut FlowCache) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let touched = waiting.iter().map(|first| self.matcher.touch(first));
+        std::hint::black_box(touched.fold(0, |all, one| all ^ one));
+        for first in &waiting {
+            self.learn(first, cache);
+        }
+        self.waiting = waiting;
+        self.waiting.clear();
     }
 }
 
@@ -211,18 +224,35 @@ impl Pipeline {
         }
     }
 
-    /// Processes a frame of the capture of first packets. It is not metered.
+    /// Processes a frame of the capture of first packets immediately. It is not metered.
     pub fn first_packet(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
+        self.enqueue_first_packet(frame, point);
+        self.flush_first_packets();
+    }
+
+    /// Decodes a frame of the capture of first packets, and compares its packet when there is a group of
+    /// them, or with [`Self::flush_first_packets`].
+    pub fn enqueue_first_packet(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
+        let first_packets = &mut self.first_packets;
         if let Some(flow) = datagram_flow(frame, point.interface)
-            && !self.first_packets.datagrams.selects(&flow, frame.time_ns)
+            && !first_packets.datagrams.selects(&flow, frame.time_ns)
         {
             return;
         }
         let mut packet = PacketInfo::default();
-        if self.decoder.decode_into(frame, true, &mut packet).is_ok() {
-            self.first_packets
-                .learn(&packet, frame, point, &mut self.cache);
+        if self.decoder.decode_into(frame, true, &mut packet).is_ok()
+            && let Some(first) = first_packets.describe(&packet, frame, point)
+        {
+            first_packets.waiting.push(first);
+            if first_packets.waiting.len() >= GROUP_PACKETS {
+                self.flush_first_packets();
+            }
         }
+    }
+
+    /// Compares the first packets that wait for a group.
+    pub fn flush_first_packets(&mut self) {
+        self.first_packets.flush(&mut self.cache);
     }
 
     /// Processes a frame of the capture of DNS answers. It is not metered.
@@ -305,18 +335,14 @@ impl Pipeline {
         captured.is_metered = match self.decoder.decode_into(frame, has_copies, packet) {
             Ok(transport) => {
                 let inspector = &mut self.inspector;
-                let observed = self
-                    .cache
-                    .names_mut()
-                    .and_then(|names| inspector.inspect(packet, transport, frame.time_ns, names));
+                let place = u8::try_from(self.observed.len()).ok();
                 let names = self.cache.names_mut();
                 let time_ns = frame.time_ns;
-                let observed = inspector.with_http(observed, packet, transport, time_ns, names);
-                if let Some(observed) = observed {
-                    captured.observed = u8::try_from(self.observed.len()).ok();
+                if inspector.observe(packet, transport, time_ns, names, &mut self.observed) {
+                    captured.observed = place;
                     // Packets that are not metered take no place in the group.
-                    if captured.observed.is_some() {
-                        self.observed.push(observed);
+                    if place.is_none() {
+                        self.observed.pop();
                     }
                 }
                 true
@@ -341,9 +367,10 @@ impl Pipeline {
             return false;
         }
         if has_copies {
-            if self.first_packets.source == TranslationSource::Frames {
-                self.first_packets
-                    .learn(packet, frame, point, &mut self.cache);
+            if self.first_packets.source == TranslationSource::Frames
+                && let Some(first) = self.first_packets.describe(packet, frame, point)
+            {
+                self.first_packets.learn(&first, &mut self.cache);
             }
             if self.duplicates.is_duplicate(packet, point, frame.time_ns) {
                 self.counters.duplicate_packets += 1;

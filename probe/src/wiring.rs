@@ -22,11 +22,11 @@ use crate::capture::live::{LiveCapture, LiveSettings};
 use crate::capture::payload_filter::Payloads;
 use crate::capture::permission;
 use crate::capture::savefile::Savefile;
-use crate::capture::share::Share;
 use crate::export::batch::{self, RecordBatches};
 use crate::export::flows::{FlowEncoding, MeteringReport};
 use crate::export::json::JsonExporter;
 use crate::export::{self, OpenTarget};
+use crate::inspect::http::HttpConnections;
 use crate::metering::{Metering, MeteringContext, MeteringOutcome};
 use crate::metrics::{Capacities, Metrics};
 use crate::pipeline::Pipeline;
@@ -108,7 +108,14 @@ pub(crate) fn meter(
     targets.extend(more_targets);
     let source = match savefile {
         Some(savefile) => Source::File(Box::new(savefile)),
-        None => Source::Live(open_captures(settings, &own_endpoints, &metrics, stop)?),
+        None => {
+            let live = live_settings(settings)?;
+            let mut captures = LiveCapture::open(&live, &own_endpoints.all(), stop.clone())?;
+            for (thread, capture) in captures.iter_mut().enumerate() {
+                metrics.publish_capture(thread, capture.counters());
+            }
+            Source::Live(captures)
+        }
     };
     if let Some(listener) = admin {
         serve_admin(listener, &metrics, matches!(source, Source::Live(_)), stop)?;
@@ -156,21 +163,13 @@ pub(crate) fn meter(
     Ok(())
 }
 
-/// Opens the captures of all metering threads.
-fn open_captures(
-    settings: &Settings,
-    own_endpoints: &OwnEndpoints,
-    metrics: &Metrics,
-    stop: &Stop,
-) -> anyhow::Result<Vec<LiveCapture>> {
-    let mut captures = Vec::with_capacity(settings.threads());
-    for (thread, share) in Share::each(settings.threads()).enumerate() {
-        let live = live_settings(settings, share)?;
-        let mut capture = LiveCapture::open(live, own_endpoints.all(), stop.clone())?;
-        metrics.publish_capture(thread, capture.counters());
-        captures.push(capture);
+/// Stops the probe when it is dropped, so that no thread ends, or panics, alone.
+struct StopAtEnd(Stop);
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        self.0.set();
     }
-    Ok(captures)
 }
 
 /// Meters each capture on a thread, the first one on this thread, until the stop.
@@ -184,7 +183,9 @@ fn meter_live(
     for (thread, (capture, records)) in captures.into_iter().zip(queues).enumerate() {
         let pipeline = Pipeline::new(settings.pipeline(capture.has_first_packets())?);
         let mut metering = Metering::new(thread, pipeline, records, context);
+        let stop_at_end = StopAtEnd(context.stop.clone());
         tasks.push(move || {
+            let _stop_at_end = stop_at_end;
             metering.run_live(capture);
             metering.finish()
         });
@@ -216,18 +217,17 @@ fn capacities(settings: &Settings) -> Capacities {
         fragments: settings.metering.max_fragments.get(),
         queue_records: settings.exporting.queue.get(),
         interfaces: settings.capture.max_interfaces.get(),
-        // Every thread learns all of them.
-        names: settings.metering.max_names.get() * settings.threads(),
-        translations: settings.threads()
-            * if settings.metering.conntrack {
-                MAX_EXACT_TRANSLATIONS
-            } else {
-                MAX_TRANSLATIONS
-            },
+        names: settings.metering.max_names.get(),
+        translations: if settings.metering.conntrack {
+            MAX_EXACT_TRANSLATIONS
+        } else {
+            MAX_TRANSLATIONS
+        },
+        http_connections: HttpConnections::CAPACITY * settings.threads(),
     }
 }
 
-fn live_settings(settings: &Settings, share: Share) -> anyhow::Result<LiveSettings> {
+fn live_settings(settings: &Settings) -> anyhow::Result<LiveSettings> {
     Ok(LiveSettings {
         patterns: settings.capture.interface.clone(),
         filter: settings.capture.filter.clone(),
@@ -245,7 +245,7 @@ fn live_settings(settings: &Settings, share: Share) -> anyhow::Result<LiveSettin
             http: settings.metering.http_metering,
         },
         conntrack: settings.metering.conntrack,
-        share,
+        captures: settings.threads(),
     })
 }
 

@@ -223,6 +223,61 @@ fn messages_at_port_5353_are_counted_unless_they_are_multicast() {
 }
 
 #[test]
+fn answers_of_multicast_dns_to_the_port_of_the_query_are_not_counted() {
+    for name in [NAME, b"\x07printer\x05local\x00"] {
+        let mut probe = Probe::new(true);
+        let (question, mut answer) = (query(5, name, 1), query(5, name, 1));
+        answer[2] = 0x84;
+        let to = |destination| ipv4(17, CLIENT, destination, &udp(40_000, 5353, &question));
+        probe.packet(&to([224, 0, 0, 251]));
+        probe.packet(&ipv4(17, SERVER, CLIENT, &udp(5353, 40_000, &answer)));
+        for record in probe.finish() {
+            assert!(record.dns.is_empty());
+        }
+    }
+}
+
+#[test]
+fn names_of_multicast_dns_at_port_5353_are_not_counted_and_those_of_clusters_are() {
+    for (name, count) in [
+        (&b"\x07printer\x05local\x00"[..], 0),
+        (b"\x04_ipp\x04_tcp\x05local\x00", 0),
+        (b"\x02db\x03svc\x07cluster\x05local\x00", 1),
+    ] {
+        let mut probe = Probe::new(true);
+        let (question, mut answer) = (query(5, name, 1), query(5, name, 1));
+        answer[2] = 0x84;
+        probe.packet(&ipv4(17, CLIENT, SERVER, &udp(40_000, 5353, &question)));
+        // The response is observed twice.
+        for _ in 0..2 {
+            probe.packet(&ipv4(17, SERVER, CLIENT, &udp(5353, 40_000, &answer)));
+        }
+        let records = probe.finish();
+        let dns = &records[0].dns;
+        assert_eq!((dns.queries, dns.no_error_responses), (count, count));
+    }
+}
+
+#[test]
+fn many_messages_of_a_segment_are_counted() {
+    let mut probe = Probe::new(true);
+    let framed = |message: Vec<u8>| {
+        let length = u16::try_from(message.len()).unwrap();
+        [&length.to_be_bytes()[..], &message].concat()
+    };
+    let questions: Vec<u8> = (0..40).flat_map(|id| framed(query(id, NAME, 1))).collect();
+    let answers: Vec<u8> = (0..40).flat_map(|id| framed(response(id, 3))).collect();
+    let question = tcp((40_000, 53), (2, 10), ACK, &questions);
+    probe.packet(&ipv4(6, CLIENT, SERVER, &question));
+    let answer = tcp((53, 40_000), (10, 2), ACK, &answers);
+    probe.packet(&ipv4(6, SERVER, CLIENT, &answer));
+    let records = probe.finish();
+    let dns = &records[0].dns;
+    assert_eq!((dns.queries, dns.name_error_responses), (40, 40));
+    assert_eq!(dns.unanswered_queries, 0);
+}
+
+#[test]
 fn without_the_setting_nothing_is_counted() {
     let mut probe = Probe::new(false);
     probe.query(7, NAME, 1);

@@ -269,12 +269,15 @@ fn a_name_behind_a_header_of_the_proxy_protocol_is_read() {
 
 #[test]
 fn answers_of_a_resolver_at_port_5353_are_read_and_multicast_dns_is_not() {
-    for (ports, name) in [
-        ((5353, 40_000), named("api.example.org", NameSource::Dns)),
-        ((5353, 5353), None),
+    for (ports, asked, is_learned) in [
+        ((5353, 40_000), "api.example.org", true),
+        ((5353, 5353), "api.example.org", false),
+        ((5353, 40_000), "printer.local", false),
+        ((53, 40_000), "printer.local", true),
     ] {
+        let name = is_learned.then(|| named(asked, NameSource::Dns)).flatten();
         let mut probe = Probe::new();
-        let answer = udp(ports.0, ports.1, &dns_response("api.example.org", PEER));
+        let answer = udp(ports.0, ports.1, &dns_response(asked, PEER));
         probe.ip(&ipv4(17, RESOLVER, CLIENT, &answer));
         probe.syn(CLIENT, 5000, 1);
         assert_eq!(probe.name(5000), name);

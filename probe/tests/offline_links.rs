@@ -85,14 +85,17 @@ fn headers_of_switches_and_capture_cards_lead_to_the_packet() {
     let juniper = |flags: u8, more: &[u8]| concat(&[b"MGC", &[flags], more]);
     let erf = |kind: u8, more: &[u8]| concat(&[&[7; 8], &[kind, 4, 0, 90, 0, 0, 0, 60], more]);
     for (link_type, header) in [
-        (283, concat(&[&ADDRESSES, &[0x40, 0, 0, 1], &[8, 0]])),
+        (284, concat(&[&ADDRESSES, &[0x40, 0, 0, 1], &[8, 0]])),
         (
-            284,
+            285,
             concat(&[&ADDRESSES, &[0xda, 0xda, 0, 0, 0x40, 0, 0, 1], &[8, 0]]),
         ),
         (240, concat(&[&[0; 4], &ethernet])),
         (241, concat(&[&[0; 4], &[0x55; 7], &[0xd5], &ethernet])),
+        // An express frame, one that can be interrupted, and its first fragment.
         (274, concat(&[&[0x55; 7], &[0xd5], &ethernet])),
+        (274, concat(&[&[0x55; 7], &[0xe6], &ethernet])),
+        (274, concat(&[&[0x55; 7], &[0xb3], &ethernet])),
         // ERF: Ethernet, with two extension headers, Cisco HDLC, PPP, IPv4.
         (197, erf(2, &concat(&[&[0; 2], &ethernet]))),
         (
@@ -124,6 +127,17 @@ fn headers_of_switches_and_capture_cards_lead_to_the_packet() {
         decoded_as(197, &erf(21, &datagram(1))),
         Err(Undecodable::NotIp)
     );
+}
+
+#[test]
+fn a_later_fragment_of_an_interrupted_frame_has_no_packet() {
+    // The count of a later fragment has the values of the delimiters of first ones. The others are
+    // of the verification of a link.
+    for preamble in [[0x61, 0xe6], [0x2a, 0xb3], [0x55, 0x19], [0x55, 0x07]] {
+        let payload = concat(&[&ADDRESSES, &[8, 0], &datagram(1000)]);
+        let frame = concat(&[&[0x55; 6], &preamble, &payload]);
+        assert_eq!(decoded_as(274, &frame), Err(Undecodable::NotIp));
+    }
 }
 
 #[test]
@@ -164,14 +178,18 @@ fn headers_of_firewalls_lead_to_the_packet() {
     }
 }
 
+fn pktap(dlt: u32, more: &[u8]) -> Vec<u8> {
+    let mut header = concat(&[&108_u32.to_le_bytes(), &[1, 0, 0, 0], &dlt.to_le_bytes()]);
+    header.resize(108, b'e');
+    concat(&[&header, more])
+}
+
+fn ppi(dlt: u8, more: &[u8]) -> Vec<u8> {
+    concat(&[&[0, 0, 12, 0, dlt, 0, 0, 0, 9, 9, 9, 9], more])
+}
+
 #[test]
 fn headers_that_name_a_link_type_lead_to_the_packet() {
-    let pktap = |dlt: u32, more: &[u8]| {
-        let mut header = concat(&[&108_u32.to_le_bytes(), &[1, 0, 0, 0], &dlt.to_le_bytes()]);
-        header.resize(108, b'e');
-        concat(&[&header, more])
-    };
-    let ppi = |dlt: u8, more: &[u8]| concat(&[&[0, 0, 12, 0, dlt, 0, 0, 0, 9, 9, 9, 9], more]);
     let ethernet = concat(&[&ADDRESSES, &[8, 0]]);
     leads_to_the_packet(258, &pktap(1, &ethernet));
     leads_to_the_packet(258, &pktap(12, &[]));
@@ -251,21 +269,45 @@ fn wireless_frames_without_a_readable_packet_have_a_reason() {
     assert_eq!(decoded_as(127, &failed), Err(Undecodable::CorruptFrame));
 }
 
+/// A subframe of an A-MSDU with a datagram.
+fn subframe(port: u16) -> Vec<u8> {
+    let payload = concat(&[&SNAP, &datagram(port)]);
+    let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut out = concat(&[&ADDRESSES, &length, &payload]);
+    out.resize(out.len().next_multiple_of(4), 0);
+    out
+}
+
+/// The source ports of the packets of a file, or why there is none.
+fn ports(file: &[u8]) -> Vec<Result<u16, Undecodable>> {
+    let frames = read_whole(file);
+    let decoded = frames.iter().map(|seen| {
+        let mut frame = frame(&seen.octets, seen.time_ns);
+        frame.wire_octets = seen.wire_octets;
+        frame.link_type = seen.link_type;
+        let packet = decoder().decode(&frame, false);
+        packet.map(|packet| {
+            assert_eq!(packet.octets, 58);
+            packet.key.source_port
+        })
+    });
+    decoded.collect()
+}
+
 #[test]
 fn the_packets_of_an_aggregate_are_handed_out_one_by_one() {
-    let subframe = |port: u16| {
-        let payload = concat(&[&SNAP, &datagram(port)]);
-        let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut out = concat(&[&ADDRESSES, &length, &payload]);
-        out.resize(out.len().next_multiple_of(4), 0);
-        out
-    };
     let payload = concat(&[&subframe(1), &subframe(2), &subframe(3), &[7; 4]]);
     let aggregate = data_frame(0x88, 0x02, &[0x86, 0], &payload);
     let radiotap = concat(&[&[0, 0, 9, 0, 2, 0, 0, 0, 0x10], &aggregate]);
-    let ppi = concat(&[&[0, 0, 8, 0, 105, 0, 0, 0], &aggregate]);
     let order = Order::Little;
-    for (link_type, octets) in [(105, &aggregate), (127, &radiotap), (192, &ppi)] {
+    for (link_type, octets) in [
+        (105, &aggregate),
+        (127, &radiotap),
+        (192, &ppi(105, &aggregate)),
+        (192, &ppi(127, &radiotap)),
+        (258, &pktap(105, &aggregate)),
+        (258, &pktap(127, &radiotap)),
+    ] {
         let mut file = pcap_header(order, MICROSECONDS, 65_535, link_type);
         file.extend(pcap_frame(order, (1, 0), len32(octets), octets));
         // An encrypted one follows.
@@ -273,25 +315,46 @@ fn the_packets_of_an_aggregate_are_handed_out_one_by_one() {
         other[1] |= 0x40;
         let other = concat(&[&octets[..octets.len() - aggregate.len()], &other]);
         file.extend(pcap_frame(order, (2, 0), len32(&other), &other));
-        let frames = read_whole(&file);
-        let ports: Vec<_> = frames
-            .iter()
-            .map(|seen| {
-                let mut frame = frame(&seen.octets, seen.time_ns);
-                frame.wire_octets = seen.wire_octets;
-                frame.link_type = seen.link_type;
-                let packet = decoder().decode(&frame, false);
-                packet.map(|packet| (packet.key.source_port, packet.octets))
-            })
-            .collect();
-        let wanted = [
-            Ok((1, 58)),
-            Ok((2, 58)),
-            Ok((3, 58)),
-            Err(Undecodable::Encrypted),
-        ];
-        assert_eq!(ports, wanted, "{link_type}");
+        let wanted = [Ok(1), Ok(2), Ok(3), Err(Undecodable::Encrypted)];
+        assert_eq!(ports(&file), wanted, "{link_type}");
     }
+}
+
+#[test]
+fn the_packets_of_an_aggregate_that_cannot_be_read_are_one_undecodable_frame() {
+    const LOST: Result<u16, Undecodable> = Err(Undecodable::TruncatedLink);
+    let subframes = concat(&[&subframe(1), &subframe(2), &subframe(3)]);
+    let begin = data_frame(0x88, 0x02, &[0x86, 0], &[]).len();
+    let read = |octets: &[u8], captured: usize, order: Order| {
+        let frame = data_frame(0x88, 0x02, &[0x86, 0], octets);
+        let captured = &frame[..frame.len().min(begin + captured)];
+        let mut file = pcap_header(order, MICROSECONDS, 65_535, 105);
+        file.extend(pcap_frame(order, (1, 0), len32(&frame), captured));
+        ports(&file)
+    };
+    let one = subframe(1).len();
+    for order in [Order::Little, Order::Big] {
+        // The snap length cuts the aggregate: behind the headers of a packet, between two, within
+        // the header of a subframe, and before the first one ends.
+        assert_eq!(read(&subframes, one - 20, order), [Ok(1), LOST]);
+        assert_eq!(read(&subframes, one, order), [Ok(1), LOST]);
+        assert_eq!(read(&subframes, one + 13, order), [Ok(1), LOST]);
+        assert_eq!(read(&subframes, 2 * one + 60, order), [Ok(1), Ok(2), Ok(3)]);
+        for captured in [0, 10] {
+            assert_eq!(read(&subframes, captured, order), [LOST]);
+        }
+    }
+    // No length, and a length beyond the frame. The octets that follow are not taken for a packet.
+    for length in [[0, 0], [0xff, 0xff]] {
+        for (place, wanted) in [(0, &[LOST][..]), (1, &[Ok(1), LOST])] {
+            let mut invalid = subframes.clone();
+            invalid[place * one + 12..][..2].copy_from_slice(&length);
+            assert_eq!(read(&invalid, 9999, Order::Little), wanted, "{length:?}");
+        }
+    }
+    // A check sequence is not a packet.
+    let checked = concat(&[&subframes, &[7; 4]]);
+    assert_eq!(read(&checked, 9999, Order::Little), [Ok(1), Ok(2), Ok(3)]);
 }
 
 #[test]

@@ -43,6 +43,47 @@ fn a_filter_is_compiled_for_every_link_type() {
 }
 
 #[test]
+fn a_filter_is_compiled_for_the_number_that_libpcap_has_for_a_link_type() {
+    let order = Order::Little;
+    let llc = [0xaa, 0xaa, 3, 0, 0, 0, 8, 0];
+    let matches = |link_type: u32, header: &[u8], filter| {
+        let mut file = pcap_header(order, MICROSECONDS, 0, link_type);
+        for port in [53, 54] {
+            let data = ipv4(17, [10, 0, 0, 3], [10, 0, 0, 4], &udp(1, port, &[0; 50]));
+            let frame = [header, &data].concat();
+            file.extend(pcap_frame(order, (1, 0), len32(&frame), &frame));
+        }
+        let (frames, outcome) = read(Cursor::new(file), Some(filter));
+        outcome
+            .map(|()| frames.len())
+            .map_err(|error| error.to_string())
+    };
+    // Raw IP, ATM, and Classical IP over ATM with LLC and without.
+    for (link_type, header) in [
+        (12, &[][..]),
+        (14, &[]),
+        (101, &[]),
+        (100, &llc),
+        (106, &llc),
+        (106, &[]),
+    ] {
+        assert_eq!(
+            matches(link_type, header, "udp port 53"),
+            Ok(1),
+            "{link_type}"
+        );
+    }
+    // libpcap compiles only expressions without a protocol.
+    for (link_type, name) in [(197, "ERF"), (239, "NFLOG"), (258, "PKTAP"), (204, "204")] {
+        assert_eq!(
+            matches(link_type, &[0; 20], "udp port 53"),
+            Err(format!("link type {name}: filters are not supported"))
+        );
+        assert_eq!(matches(link_type, &[0; 20], "greater 60"), Ok(2));
+    }
+}
+
+#[test]
 fn a_filter_has_the_length_on_the_wire() {
     let order = Order::Little;
     let mut file = pcap_header(order, MICROSECONDS, 64, 1);

@@ -3,8 +3,9 @@
 
 use std::io::{self, BufReader, Chain, Cursor, ErrorKind, Read};
 
-use flate2::bufread::MultiGzDecoder;
 use zstd::stream::read::Decoder as ZstdDecoder;
+
+use crate::gzip::GzipMembers;
 
 /// Octets of the longest magic number.
 const MAGIC_OCTETS: usize = 6;
@@ -43,7 +44,7 @@ enum State<R: Read> {
         first: Vec<u8>,
     },
     Plain(Input<R>),
-    Gzip(Box<MultiGzDecoder<BufReader<Input<R>>>>),
+    Gzip(GzipMembers<BufReader<Input<R>>>),
     Zstd(Box<ZstdDecoder<'static, BufReader<Input<R>>>>),
 }
 
@@ -109,7 +110,7 @@ fn begin<R: Read>(first: Vec<u8>, reader: R) -> io::Result<State<R>> {
     }
     let input = BufReader::with_capacity(BUFFER_OCTETS, input);
     if is_gzip {
-        return Ok(State::Gzip(Box::new(MultiGzDecoder::new(input))));
+        return Ok(State::Gzip(GzipMembers::new(input)));
     }
     let mut decoder = ZstdDecoder::with_buffer(input)?;
     decoder.window_log_max(MAX_WINDOW_LOG)?;
@@ -218,6 +219,25 @@ mod tests {
         let mut skipped = vec![0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
         skipped.extend(run("zstd", &["-c"], &plain));
         assert_eq!(read(&skipped), (plain, None));
+    }
+
+    #[test]
+    fn octets_0_behind_a_gzip_file_are_ignored() {
+        let plain = plain();
+        let compressed = run("gzip", &["-c"], &plain);
+        for zeros in [1, 9, 10, 512, 300_000] {
+            let filled = [&compressed[..], &vec![0; zeros]].concat();
+            assert_eq!(read(&filled), (plain.clone(), None), "{zeros}");
+            // Other octets behind them, of another member, too, are an error.
+            for other in [&compressed[..], &[7]] {
+                let (octets, error) = read(&[&filled[..], other].concat());
+                assert!(octets == plain);
+                let wanted = "gzip: other octets follow octets 0 behind the compressed data";
+                assert_eq!(error.as_deref(), Some(wanted));
+            }
+        }
+        let filled = [&compressed[..], &[0; 100]].concat();
+        assert!(read_slowly(&filled).unwrap() == plain);
     }
 
     #[test]

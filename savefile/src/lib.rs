@@ -7,6 +7,7 @@
 
 mod decompress;
 mod endian;
+mod gzip;
 mod packet;
 mod pcap;
 mod pcapng;

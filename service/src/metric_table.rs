@@ -56,8 +56,8 @@ impl<T: 'static> MetricTable<T> {
         self.publish_sums(&[counts]);
     }
 
-    /// Copies the sums of the counts of several threads to the metrics. Of a gauge that is not an
-    /// integer, each series is that of the last thread that has it.
+    /// Copies the sums of the counts of several threads to the metrics. Float gauges have
+    /// the value of the last thread.
     pub fn publish_sums(&self, counts: &[&T]) {
         for copy in &self.copies {
             copy(counts);

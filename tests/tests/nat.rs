@@ -82,41 +82,28 @@ struct Cluster {
 impl Cluster {
     /// `iptables` and `ip6tables` are the programs of one backend.
     fn start(iptables: &str, ip6tables: &str) -> Self {
+        let cluster = Self::without_pod(iptables, ip6tables);
+        cluster.add_pod();
+        cluster
+    }
+
+    /// The pod has no link.
+    fn without_pod(iptables: &str, ip6tables: &str) -> Self {
         let (pod, node, remote) = (
             Namespace::new("pod"),
             Namespace::new("node"),
             Namespace::new("remote"),
         );
-        netns::link((&pod, "eth0"), (&node, "veth1"));
         netns::link((&node, "eth0"), (&remote, "eth0"));
-        let on = |namespace: &Namespace, lines: &[&str]| {
-            for line in lines {
-                netns::run(&format!("ip -n {} {line}", namespace.name()));
-            }
-        };
-        on(
+        configure(
             &node,
             &[
-                "link add cni0 type bridge",
-                "link set cni0 up",
-                "link set veth1 master cni0",
-                "addr add 10.1.1.1/24 dev cni0",
-                "addr add fd00:1::1/64 dev cni0 nodad",
                 "addr add 198.51.100.1/24 dev eth0",
                 "addr add 2001:db8::1/64 dev eth0 nodad",
                 "route add default via 198.51.100.2",
             ],
         );
-        on(
-            &pod,
-            &[
-                "addr add 10.1.1.11/24 dev eth0",
-                "addr add fd00:1::11/64 dev eth0 nodad",
-                "route add default via 10.1.1.1",
-                "route add default via fd00:1::1",
-            ],
-        );
-        on(
+        configure(
             &remote,
             &[
                 "addr add 198.51.100.2/24 dev eth0",
@@ -135,6 +122,36 @@ impl Cluster {
         let masquerade = "POSTROUTING -s fd00:1::/64 ! -d fd00:1::/64 -j MASQUERADE";
         node.run(&format!("{ip6tables} -w -t nat -A {masquerade}"));
         Self { pod, node, remote }
+    }
+
+    fn add_pod(&self) {
+        netns::link((&self.pod, "eth0"), (&self.node, "veth1"));
+        configure(
+            &self.node,
+            &[
+                "link add cni0 type bridge",
+                "link set cni0 up",
+                "link set veth1 master cni0",
+                "addr add 10.1.1.1/24 dev cni0",
+                "addr add fd00:1::1/64 dev cni0 nodad",
+            ],
+        );
+        configure(
+            &self.pod,
+            &[
+                "addr add 10.1.1.11/24 dev eth0",
+                "addr add fd00:1::11/64 dev eth0 nodad",
+                "route add default via 10.1.1.1",
+                "route add default via fd00:1::1",
+            ],
+        );
+    }
+}
+
+/// Runs lines of ip(8).
+fn configure(namespace: &Namespace, lines: &[&str]) {
+    for line in lines {
+        netns::run(&format!("ip -n {} {line}", namespace.name()));
     }
 }
 
@@ -316,4 +333,44 @@ fn connections_that_nftables_translates_have_the_pod_and_count_once() {
 fn connections_that_iptables_translates_have_the_pod_and_count_once() {
     let test = "connections_that_iptables_translates_have_the_pod_and_count_once";
     run(test, "iptables-legacy", "ip6tables-legacy");
+}
+
+#[test]
+fn a_pod_that_starts_after_the_probe_is_recognized() {
+    let test = "a_pod_that_starts_after_the_probe_is_recognized";
+    let programs = ["ip", "python3", "iptables-nft", "ip6tables-nft"];
+    if let Some(program) = programs.iter().find(|p| !is_installed(p)) {
+        return skip(test, &format!("{program} is not installed"));
+    }
+    let _turn = take_turn();
+    if netns::missing(test) {
+        return;
+    }
+    let cluster = Cluster::without_pod("iptables-nft", "ip6tables-nft");
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let has = |name: &str, text: &str| {
+        let is_there = || std::fs::read_to_string(path(name)).is_ok_and(|all| all.contains(text));
+        program::eventually(Duration::from_secs(10), is_there)
+    };
+    let output = File::create(path("served")).unwrap();
+    let _server = Running::start(python(&cluster.remote, SERVER, &[REMOTE]).stdout(output));
+    assert!(has("served", "ready"));
+    let mut probe = cluster.node.ours("kipfix-probe");
+    probe.args(["--interface", "eth0", "--export", "stdout:"]);
+    probe.stdout(File::create(path("records")).unwrap());
+    probe.stderr(File::create(path("log")).unwrap());
+    let probe = Running::start(&mut probe);
+    assert!(has("log", "probe started"));
+    cluster.add_pod();
+    assert!(has("log", "first packets are captured"));
+    let count = COUNT.to_string();
+    let arguments = [POD, REMOTE, "8080", "0", "20000", &count];
+    program::output(&mut python(&cluster.pod, CLIENT, &arguments));
+    assert_eq!(probe.terminate().0, Some(0));
+    let requests = Requests::read(&std::fs::read_to_string(path("records")).unwrap());
+    for source_port in 20_000..20_000 + COUNT {
+        let ends = requests.translated(6, (POD, source_port), (REMOTE, 8080));
+        assert_eq!(ends[0].0, NODE);
+    }
 }

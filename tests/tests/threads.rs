@@ -102,7 +102,7 @@ fn threads_meter_every_packet_once_and_both_directions_together() {
         let packets = metrics.sum("kipfix_probe_packets_metered_total", &[]);
         packets >= CLIENTS * (DATAGRAMS + CONNECTIONS * 8)
     };
-    program::eventually(Duration::from_secs(5), is_metered);
+    assert!(program::eventually(Duration::from_secs(5), is_metered));
     assert_eq!(probe.terminate().0, Some(0));
 
     let text = std::fs::read_to_string(&records).unwrap();

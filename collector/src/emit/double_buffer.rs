@@ -35,17 +35,26 @@ pub(super) struct DoubleBuffer<T> {
     bound: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Filling<T> {
     batch: T,
     is_closed: bool,
+    /// The size that the consumer waits for; [`BUSY`] if it does not wait. A notification is a system call.
+    awaited_size: usize,
 }
+
+/// No size is awaited.
+const BUSY: usize = usize::MAX;
 
 impl<T: Batch> DoubleBuffer<T> {
     /// Creates an empty queue whose buffers are bounded by `bound` each.
     pub(super) fn new(bound: usize) -> Self {
         Self {
-            filling: Mutex::default(),
+            filling: Mutex::new(Filling {
+                batch: T::default(),
+                is_closed: false,
+                awaited_size: BUSY,
+            }),
             not_empty: Condvar::new(),
             emptied: Condvar::new(),
             bound,
@@ -79,31 +88,41 @@ impl<T: Batch> DoubleBuffer<T> {
         } else {
             on_added(filling.batch.append(more, bound));
         }
+        let is_awaited = filling.batch.size() >= filling.awaited_size;
         drop(filling);
-        self.not_empty.notify_one();
+        if is_awaited {
+            self.not_empty.notify_one();
+        }
     }
 
     /// Waits until the batch has `size`, the queue is closed, or `timeout` is over.
     pub(super) fn wait_for(&self, size: usize, timeout: Duration) {
         // A full queue may have room for less than one more record.
-        let size = size.min(self.bound / 2);
+        drop(self.await_size(self.lock(), size.min(self.bound / 2), timeout));
+    }
+
+    fn await_size<'a>(
+        &self,
+        mut filling: MutexGuard<'a, Filling<T>>,
+        size: usize,
+        timeout: Duration,
+    ) -> MutexGuard<'a, Filling<T>> {
         let is_short = |filling: &mut Filling<T>| !filling.is_closed && filling.batch.size() < size;
-        let waited = self
-            .not_empty
-            .wait_timeout_while(self.lock(), timeout, is_short);
-        drop(waited);
+        if is_short(&mut filling) {
+            filling.awaited_size = size;
+            (filling, _) = self
+                .not_empty
+                .wait_timeout_while(filling, timeout, is_short)
+                .unwrap_or_else(PoisonError::into_inner);
+            filling.awaited_size = BUSY;
+        }
+        filling
     }
 
     /// Exchanges what was added for an empty batch, after a wait of at most `timeout` for the first item. False if the
     /// queue is closed and empty.
     pub(super) fn swap(&self, empty: &mut T, timeout: Duration) -> bool {
-        let mut filling = self.lock();
-        if filling.batch.is_empty() && !filling.is_closed {
-            (filling, _) = self
-                .not_empty
-                .wait_timeout(filling, timeout)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        let mut filling = self.await_size(self.lock(), 1, timeout);
         std::mem::swap(&mut filling.batch, empty);
         let is_open = !empty.is_empty() || !filling.is_closed;
         drop(filling);
@@ -179,6 +198,36 @@ mod tests {
         let mut added = None;
         queue.push(&vec![4], OverflowPolicy::Block, |items| added = Some(items));
         assert_eq!(added, Some(0));
+    }
+
+    #[test]
+    fn a_consumer_wakes_up_when_the_size_that_it_waits_for_is_reached() {
+        const LONG: Duration = Duration::from_secs(600);
+        let queue = Arc::new(DoubleBuffer::new(100));
+        let consumer = std::thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                let mut batch = Vec::new();
+                queue.wait_for(8, LONG);
+                queue.swap(&mut batch, LONG);
+                let first = batch.len();
+                batch.clear();
+                queue.swap(&mut batch, LONG);
+                (first, batch.len())
+            }
+        });
+        let is_waiting = |size| {
+            while queue.lock().awaited_size != size {
+                std::thread::yield_now();
+            }
+        };
+        is_waiting(8);
+        for _ in 0..3 {
+            queue.push(&vec![1, 2, 3], OverflowPolicy::Drop, |_| ());
+        }
+        is_waiting(1);
+        queue.push(&vec![1], OverflowPolicy::Drop, |_| ());
+        assert_eq!(consumer.join().unwrap(), (9, 1));
     }
 
     #[test]

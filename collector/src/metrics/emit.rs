@@ -74,7 +74,7 @@ fn forwarded(table: &mut Declarations<'_, Totals>) {
     );
     table.counter(
         "forward_dropped_total",
-        "Of these, dropped because the queue was full.",
+        "Of these, dropped because the queue of the forward thread was full. Kafka and ClickHouse do not use it.",
         |t| t.forward.queue_full,
     );
     table.gauge(

@@ -1,8 +1,8 @@
 //! Decode: Messages and records from flowproto → flows with an exporter, a node and a time.
 //!
 //! [`Stages`] is the sink of the Collecting Process. It gathers flows in a block and processes the block when it is
-//! full, or at the end of a batch. If a sink needs the records as they were received, each is processed at once,
-//! because its octets are valid only until the next one.
+//! full, or at the end of a batch. If a sink needs the records as they were received, the flows of each are processed at
+//! once, because its octets are valid only until the next one.
 
 use flowproto::collector::{Fields, Message, RecordSink};
 use flowproto::{Address, FlowRecord, TrafficRecord};
@@ -32,7 +32,7 @@ impl<S: Sinks> RecordSink for Stages<S> {
     fn message(&mut self, message: &Message<'_>) {
         if !self.exporters.is_current(message) {
             // The flows in the block belong to the exporter that is replaced.
-            self.run_block(None);
+            self.run_block();
             self.exporters.update(message, &self.policies);
         }
         let Some(exporter) = self.exporters.get_mut(message.domain_index) else {
@@ -65,13 +65,14 @@ impl<S: Sinks> RecordSink for Stages<S> {
             needs_whole_record.unwrap_or_else(|| self.sinks.need_whole_record());
         if needs_whole_record {
             // Only flows of this record may be in its block.
-            self.run_block(None);
+            self.process_flows(None);
         }
         self.gather(record, &fields);
         if needs_whole_record {
-            self.run_block(Some(WholeRecord { record, fields }));
+            self.process_flows(Some(WholeRecord { record, fields }));
+            self.on_taken();
         } else if self.block.is_full() {
-            self.run_block(None);
+            self.run_block();
         }
     }
 

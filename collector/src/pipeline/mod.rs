@@ -49,7 +49,7 @@ pub use tunnel_ends::TunnelEnds;
 use crate::clock::Now;
 use crate::receive::Ingest;
 use crate::snapshots::{SnapshotStore, Snapshots};
-use block::Block;
+use block::{Block, MAX_FLOWS};
 use decide::Decider;
 use decode::MessageExporter;
 use dedup::Stage;
@@ -152,8 +152,8 @@ struct Stages<S> {
     exporter: MessageExporter,
     interface_names: InterfaceNames,
     block: Block,
-    /// Records counted by their traffic since the last block.
-    traffic_records: usize,
+    /// Records that the sinks have taken since the end of the last block.
+    taken_records: usize,
     /// Whether the next record is needed as it was received, if the sinks have been asked already.
     needs_whole_record: Option<bool>,
     cache: EndpointCache,
@@ -196,7 +196,7 @@ impl<S: Sinks> Pipeline<S> {
                 exporter: MessageExporter::default(),
                 interface_names: InterfaceNames::default(),
                 block: Block::default(),
-                traffic_records: 0,
+                taken_records: 0,
                 needs_whole_record: None,
                 pending: PendingQueue::new(settings.pending_octets),
                 counts: RecordCounts::default(),
@@ -216,13 +216,13 @@ impl<S: Sinks> Pipeline<S> {
 
     /// The sinks, with all records that are counted.
     pub fn sinks_mut(&mut self) -> &mut S {
-        self.stages.run_block(None);
+        self.stages.run_block();
         &mut self.stages.sinks
     }
 
     /// Ends the pipeline: no more octets arrive, so nothing waits any longer.
     pub fn finish(&mut self) {
-        self.stages.run_block(None);
+        self.stages.run_block();
         self.collecting.expire(u64::MAX);
         self.stages.resolve_all(&self.collecting);
         self.stages.settle_unconfirmed(true);
@@ -301,7 +301,7 @@ impl<S: Sinks> Ingest for Pipeline<S> {
     }
 
     fn close(&mut self, connection: u64) {
-        self.stages.run_block(None);
+        self.stages.run_block();
         self.collecting.close(connection);
     }
 
@@ -310,7 +310,7 @@ impl<S: Sinks> Ingest for Pipeline<S> {
     }
 
     fn flush(&mut self) {
-        self.stages.run_block(None);
+        self.stages.run_block();
         self.stages.is_batch_start = true;
         self.stages.sinks.flush(self.stages.now);
     }
@@ -330,7 +330,7 @@ impl<S: Sinks> Stages<S> {
         if !self.is_batch_start && self.now == now {
             return;
         }
-        self.run_block(None);
+        self.run_block();
         self.is_batch_start = false;
         self.now = now;
         if self.store.refresh(&mut self.snapshots) {
@@ -338,17 +338,32 @@ impl<S: Sinks> Stages<S> {
         }
     }
 
-    /// Processes the flows of the block, and adds what was counted since the last one. `whole` is the record that all
-    /// of them are from.
-    fn run_block(&mut self, whole: Option<WholeRecord<'_>>) {
-        if self.block.is_empty() && self.traffic_records == 0 {
-            return;
+    /// Processes the flows of the block, and ends it.
+    fn run_block(&mut self) {
+        self.process_flows(None);
+        if self.taken_records > 0 {
+            self.taken_records = 0;
+            self.sinks.end_block(&self.snapshots, self.now);
         }
-        self.traffic_records = 0;
+    }
+
+    /// Counts a record that the sinks have taken at once, and ends the block if it is full.
+    #[inline]
+    fn on_taken(&mut self) {
+        self.taken_records = self.taken_records.wrapping_add(1);
+        if self.taken_records >= MAX_FLOWS {
+            self.run_block();
+        }
+    }
+
+    /// Processes the flows of the block. `whole` is the record that all of them are from.
+    fn process_flows(&mut self, whole: Option<WholeRecord<'_>>) {
         if !self.block.is_empty() {
+            // A record that is needed whole is counted when it is taken.
+            let records = usize::from(whole.is_none());
+            self.taken_records = self.taken_records.wrapping_add(records);
             self.decide_block(whole);
         }
-        self.sinks.end_block(&self.snapshots, self.now);
     }
 
     /// Resolves and decides the flows of the block.

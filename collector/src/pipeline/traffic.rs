@@ -9,7 +9,6 @@
 use flowproto::TrafficRecord;
 
 use super::Stages;
-use super::block::MAX_FLOWS;
 use super::decide::FlowCriteria;
 use super::decided::Sinks;
 use super::enrich::time_range;
@@ -75,10 +74,7 @@ impl<S: Sinks> Stages<S> {
             let connections = u64::from(self.settings.connections_from_flows);
             let measures = Measures::of_traffic(record, connections);
             self.sinks.count(source.id, destination.id, measures);
-            self.traffic_records = self.traffic_records.wrapping_add(1);
-            if self.traffic_records >= MAX_FLOWS {
-                self.run_block(None);
-            }
+            self.on_taken();
         }
         Some(())
     }

@@ -18,11 +18,15 @@ use crate::clock::{monotonic, now};
 /// Batches taken from one socket before the others have their turn.
 const BATCHES_PER_TURN: usize = 16;
 /// Datagrams that a receive delay should collect.
-const DATAGRAMS_PER_DELAY: f64 = 8.0;
+const DATAGRAMS_PER_DELAY: f64 = 16.0;
+/// A delay that collects fewer datagrams saves nothing.
+const MIN_DATAGRAMS_PER_DELAY: f64 = 4.0;
 /// Longest receive delay. The receive buffer holds what arrives in the meantime.
-const MAX_RECEIVE_DELAY: Duration = Duration::from_millis(1);
-/// Datagrams a second from which on a delay is used. Below, a timer costs more than the wake-ups that it saves.
-const BUSY_RATE: f64 = 20_000.0;
+const MAX_RECEIVE_DELAY: Duration = Duration::from_millis(4);
+/// A delay collects at most this share of a receive buffer, because datagrams arrive in bursts …
+const BUFFERS_PER_DELAY: f64 = 1.0 / 16.0;
+/// … of datagrams of this length, in octets.
+const DATAGRAM_OCTETS: f64 = 1500.0;
 /// On shutdown, what is in the sockets is read for this long at most.
 const SHUTDOWN_READ_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -38,7 +42,8 @@ pub fn receive<I: Ingest>(
 ) -> io::Result<()> {
     let mut batch = Batch::default();
     let mut last_tick = monotonic();
-    let mut pace = Pace::new(last_tick);
+    let buffers = sockets.iter().map(|socket| socket.receive_buffer_octets());
+    let mut pace = Pace::new(last_tick, buffers.min().unwrap_or_default());
     while !stop.is_set() {
         match pace.receive_delay {
             Some(delay) => std::thread::sleep(delay),
@@ -78,22 +83,29 @@ fn wait(sockets: &[Arc<UdpReceiver>], stop: &Stop) -> io::Result<()> {
     }
 }
 
-/// Adaptive receive batching: at high rates a short sleep is cheaper than one `poll` wake-up per datagram.
+/// Adaptive receive batching: at high rates a short sleep is cheaper than a wake-up for every few datagrams, and records
+/// of a large batch cost less than those of a small one.
 #[derive(Debug)]
 struct Pace {
     receive_delay: Option<Duration>,
     datagrams: usize,
     window_start: Instant,
+    /// Datagrams that a delay should collect.
+    datagrams_per_delay: f64,
 }
 
 impl Pace {
     const WINDOW: Duration = Duration::from_millis(100);
 
-    const fn new(now: Instant) -> Self {
+    /// `buffer_octets`: the size of the smallest receive buffer.
+    fn new(now: Instant, buffer_octets: usize) -> Self {
+        let octets = f64::from(u32::try_from(buffer_octets).unwrap_or(u32::MAX));
+        let datagrams_per_delay = octets * BUFFERS_PER_DELAY / DATAGRAM_OCTETS;
         Self {
             receive_delay: None,
             datagrams: 0,
             window_start: now,
+            datagrams_per_delay: datagrams_per_delay.min(DATAGRAMS_PER_DELAY),
         }
     }
 
@@ -105,10 +117,16 @@ impl Pace {
         }
         let datagrams = f64::from(u32::try_from(self.datagrams).unwrap_or(u32::MAX));
         let rate = datagrams / window.as_secs_f64();
-        self.receive_delay = (rate >= BUSY_RATE)
-            .then(|| MAX_RECEIVE_DELAY.min(Duration::from_secs_f64(DATAGRAMS_PER_DELAY / rate)));
+        self.receive_delay = self.delay_at(rate);
         self.datagrams = 0;
         self.window_start = now;
+    }
+
+    /// The delay at a rate in datagrams per second.
+    fn delay_at(&self, rate: f64) -> Option<Duration> {
+        let longest = MAX_RECEIVE_DELAY.as_secs_f64();
+        let datagrams = self.datagrams_per_delay.min(rate * longest);
+        (datagrams >= MIN_DATAGRAMS_PER_DELAY).then(|| Duration::from_secs_f64(datagrams / rate))
     }
 }
 
@@ -146,7 +164,7 @@ mod tests {
     #[test]
     fn a_delay_is_used_from_a_high_rate_on_and_stays_short() {
         let start = monotonic();
-        let mut pace = Pace::new(start);
+        let mut pace = Pace::new(start, 8 << 20);
         let mut delay = |datagrams, window| {
             pace.datagrams = datagrams;
             let now = pace.window_start + Duration::from_millis(window);
@@ -154,9 +172,18 @@ mod tests {
             pace.receive_delay
         };
         assert_eq!(delay(100_000, 99), None);
-        assert_eq!(delay(1999, 100), None);
-        assert_eq!(delay(2000, 100), Some(Duration::from_micros(400)));
-        assert_eq!(delay(20_000, 100), Some(Duration::from_micros(40)));
+        assert_eq!(delay(99, 100), None);
+        assert_eq!(delay(100, 100), Some(Duration::from_millis(4)));
+        assert_eq!(delay(800, 100), Some(Duration::from_millis(2)));
+        assert_eq!(delay(16_000, 100), Some(Duration::from_micros(100)));
         assert_eq!(delay(0, 100), None);
+    }
+
+    #[test]
+    fn a_delay_leaves_room_in_a_small_receive_buffer() {
+        let pace = |octets| Pace::new(monotonic(), octets);
+        assert_eq!(pace(64 << 10).delay_at(100_000.0), None);
+        let delay = pace(192_000).delay_at(100_000.0);
+        assert_eq!(delay, Some(Duration::from_micros(80)));
     }
 }

@@ -86,7 +86,8 @@ pub struct OutputFlags {
     )]
     pub forward_records: EmittedRecords,
     /// Maximum number of records in the forward queue, and in that of each TCP, TLS or file
-    /// target. When it is full, records are dropped and counted
+    /// target. When it is full, records are dropped and counted. Kafka and ClickHouse have queues
+    /// of their own
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = within(1usize, 1 << 24))]
     pub forward_queue: usize,
     /// Send every datagram over UDP as it was received. The exporter's source address is kept if

@@ -1,5 +1,7 @@
 //! Exporters that are not on a node, and policies of exporters.
 
+use flowproto::alias::ElementAliases;
+use flowproto::field::ElementId;
 use flowproto::record::{Interfaces, Sampling};
 use kipfix_collector::clock::Now;
 use kipfix_collector::pipeline::{
@@ -59,6 +61,26 @@ fn with_policy(records: RecordPolicy) -> Collector {
         ..Setup::new(offline())
     }
     .start()
+}
+
+#[test]
+fn elements_of_an_exporter_are_read_as_others() {
+    let network = "198.51.100.0/24".parse().unwrap();
+    let octets = ElementId::iana(1);
+    let padding = ElementId::iana(210);
+    for (address, counted) in [("198.51.100.1", 0), ("198.51.101.1", 700)] {
+        let aliases = ElementAliases::new([(octets, padding)]).unwrap();
+        let mut collector = Setup {
+            policies: ExporterPolicies::default().with_aliases([(network, aliases)]),
+            ..Setup::new(offline())
+        }
+        .start();
+        let seen = [record(OFFICE, DB, 700)];
+        Exporter::new("router", address).export(&mut collector.pipeline, &seen, START);
+        let end = collector.end();
+        assert_eq!(end.counts.counted, 1, "{address}");
+        assert_eq!(end.sum("kipfix_bytes_total"), counted, "{address}");
+    }
 }
 
 #[test]

@@ -103,10 +103,8 @@ impl CollectingProcess {
         };
         let described = message.describe(&self.sessions);
         let takes_traffic = sink.takes_traffic(false);
-        if takes_traffic {
-            for octets in fixed::records(&message.header, content) {
-                sink.read_ahead(fixed::addresses(octets));
-            }
+        for octets in fixed::records(&message.header, content) {
+            sink.read_ahead(fixed::addresses(octets));
         }
         let mut count = 0_u32;
         for octets in fixed::records(&message.header, content) {
@@ -186,17 +184,19 @@ impl CollectingProcess {
             have_own: plan.have_sampling(),
             unknown: 0,
         };
-        let traffic = plan
-            .traffic()
+        let reader = plan.traffic();
+        let traffic = reader
             .filter(|reader| sink.takes_traffic(reader.has_health()))
             .and_then(|reader| Some((reader, sampling.of_all()?)));
         let mut records = Records::new(template, content);
         let mut latest_sampling = Sampling::NONE;
         let mut count = 0_u32;
-        if let Some((reader, selection)) = traffic {
+        if let Some(reader) = reader {
             for octets in records.of_fixed_length() {
                 sink.read_ahead(reader.addresses(octets));
             }
+        }
+        if let Some((_, selection)) = traffic {
             latest_sampling = selection.in_force();
         }
         let has_sampling = !sampling.is_none();

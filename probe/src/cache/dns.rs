@@ -40,6 +40,13 @@ impl DnsStore {
     /// Counts a message of the conversation in a slot, at a time of its packets.
     #[cold]
     pub(super) fn observe(&mut self, slot: u32, message: &DnsMessage, time_ns: u64) {
+        let is_response = matches!(message.kind, DnsMessageKind::Response(_));
+        if message.needs_query && is_response {
+            let state = self.0.get_mut(slot);
+            if !state.is_some_and(|state| state.waits_for(message.id)) {
+                return;
+            }
+        }
         let Some(state) = self.0.get_or_create(slot) else {
             return;
         };
@@ -121,6 +128,18 @@ impl DnsState {
         }
     }
 
+    /// True if a query with an identifier waits, or can be one of those that have lost their place.
+    fn waits_for(&self, id: u16) -> bool {
+        let mut waiting = 0_u32;
+        for place in self.places.iter().flatten() {
+            if place.id == id {
+                return true;
+            }
+            waiting = waiting.saturating_add(1);
+        }
+        self.waiting > waiting
+    }
+
     /// The time of the query with an identifier, which no longer waits.
     fn answer(&mut self, id: u16) -> Option<u64> {
         let mut places = self.places.iter_mut();
@@ -158,13 +177,19 @@ mod tests {
     const MILLISECOND: u64 = 1_000_000;
 
     fn query(id: u16) -> DnsMessage {
-        let kind = DnsMessageKind::Query(None, 28);
-        DnsMessage { id, kind }
+        DnsMessage {
+            id,
+            kind: DnsMessageKind::Query(None, 28),
+            needs_query: false,
+        }
     }
 
     fn response(id: u16, code: u8) -> DnsMessage {
-        let kind = DnsMessageKind::Response(code);
-        DnsMessage { id, kind }
+        DnsMessage {
+            id,
+            kind: DnsMessageKind::Response(code),
+            needs_query: false,
+        }
     }
 
     fn observed(messages: &[(DnsMessage, u64)]) -> DnsStore {
@@ -198,6 +223,34 @@ mod tests {
             (28, DnsQuery::NO_RESPONSE)
         );
         assert_eq!(store.take(5, FlowEndReason::IdleTimeout, 0), None);
+    }
+
+    #[test]
+    fn a_response_that_needs_a_query_is_counted_once_for_each() {
+        let ambiguous = |id| DnsMessage {
+            needs_query: true,
+            ..response(id, 0)
+        };
+        let mut store = observed(&[(ambiguous(1), 0)]);
+        assert_eq!(store.take(5, FlowEndReason::IdleTimeout, 0), None);
+        let mut store = observed(&[
+            (query(1), 0),
+            (ambiguous(2), 1),
+            (ambiguous(1), 2),
+            (ambiguous(1), 3),
+        ]);
+        let (counts, _) = store.take(5, FlowEndReason::IdleTimeout, 0).unwrap();
+        assert_eq!((counts.no_error_responses, counts.queries), (1, 1));
+        // Some of many queries have lost their places.
+        let mut many: Vec<_> = (0..7).map(|id| (query(id), 0)).collect();
+        many.extend((0..7).chain([3, 9]).map(|id| (ambiguous(id), 10)));
+        let (counts, _) = observed(&many)
+            .take(5, FlowEndReason::IdleTimeout, 0)
+            .unwrap();
+        assert_eq!(
+            (counts.no_error_responses, counts.unanswered_queries),
+            (7, 0)
+        );
     }
 
     #[test]

@@ -219,7 +219,7 @@ impl FlowCache {
         let is_metered = self.count(index, packet, source, point, time);
         match observed {
             Some(Observed::Dns(messages)) if is_metered => {
-                for message in messages.iter().flatten() {
+                for message in messages.iter() {
                     self.table.dns.observe(index, message, time.packet_ns);
                 }
             }

@@ -40,7 +40,7 @@ pub(super) fn expression(
         }
         .ok();
     }
-    share.write_expression(&mut expression);
+    share.write_expression(link_type, &mut expression);
     let wanted = given.unwrap_or(match link_type {
         LinkType::Ethernet | LinkType::LinuxSll | LinkType::LinuxSll2 => {
             "ip or ip6 or ether proto 0x8100 or ether proto 0x88a8 or ether proto 0x9100 \

@@ -88,6 +88,7 @@ impl LinkType {
             0 | 108 => Self::Loopback,
             1 => Self::Ethernet,
             9 | 50 => Self::Ppp,
+            // The number of `DLT_RAW` on OpenBSD is 14.
             12 | 14 | 101 => Self::Raw,
             51 => Self::PppEther,
             104 => Self::CiscoHdlc,
@@ -128,4 +129,101 @@ pub(super) fn cooked_sender(captured: &[u8]) -> Option<u32> {
     let [_, packet_type, _, _, _, _, a, b, c, d, e, f] = *captured.first_chunk()?;
     let vendor = u32::from_be_bytes([packet_type, a, b, 0]);
     Some(vendor ^ u32::from_be_bytes([c, d, e, f]))
+}
+
+#[cfg(test)]
+mod tests {
+    use pcap::Linktype;
+
+    use super::*;
+    use crate::capture::offline_link::InnerLink::{self, *};
+    use crate::capture::offline_link::WirelessHeader;
+
+    const fn behind(octets: u8, link: InnerLink) -> LinkType {
+        LinkType::Offline(OfflineLink::Behind(octets, link))
+    }
+
+    #[test]
+    fn link_types_have_the_numbers_of_their_names_in_libpcap() {
+        use {LinkType::Offline, OfflineLink as Link};
+        let named = [
+            ("NULL", LinkType::Loopback),
+            ("LOOP", LinkType::Loopback),
+            ("EN10MB", LinkType::Ethernet),
+            ("PPP", LinkType::Ppp),
+            ("PPP_SERIAL", LinkType::Ppp),
+            ("PPP_ETHER", LinkType::PppEther),
+            ("RAW", LinkType::Raw),
+            ("IPV4", LinkType::Ipv4),
+            ("IPV6", LinkType::Ipv6),
+            ("C_HDLC", LinkType::CiscoHdlc),
+            ("LINUX_SLL", LinkType::LinuxSll),
+            ("LINUX_SLL2", LinkType::LinuxSll2),
+            ("IEEE802", Offline(Link::TokenRing)),
+            ("SLIP", behind(16, Ip)),
+            ("FDDI", behind(13, Llc)),
+            ("ATM_RFC1483", behind(0, Llc)),
+            ("FRELAY", behind(0, FrameRelay)),
+            ("ENC", behind(12, Ip)),
+            ("PFLOG", Offline(Link::Pflog)),
+            ("IP_OVER_FC", behind(16, Llc)),
+            ("SUNATM", behind(4, Llc)),
+            ("APPLE_IP_OVER_IEEE1394", behind(16, EtherType)),
+            ("IEEE802_11", Offline(Link::Wireless(WirelessHeader::None))),
+            (
+                "PRISM_HEADER",
+                Offline(Link::Wireless(WirelessHeader::Prism)),
+            ),
+            (
+                "IEEE802_11_RADIO_AVS",
+                Offline(Link::Wireless(WirelessHeader::Avs)),
+            ),
+            (
+                "IEEE802_11_RADIO",
+                Offline(Link::Wireless(WirelessHeader::Radiotap)),
+            ),
+            ("JUNIPER_ETHER", Offline(Link::Juniper(Ethernet))),
+            ("JUNIPER_PPP", Offline(Link::Juniper(Ppp))),
+            ("JUNIPER_FRELAY", Offline(Link::Juniper(FrameRelay))),
+            ("JUNIPER_CHDLC", Offline(Link::Juniper(CiscoHdlc))),
+            ("PPI", Offline(Link::Ppi)),
+            ("ERF", Offline(Link::Erf)),
+            ("MPLS", Offline(Link::Mpls)),
+            ("NFLOG", Offline(Link::Nflog)),
+            ("NETANALYZER", behind(4, Ethernet)),
+            ("NETANALYZER_TRANSPARENT", behind(12, Ethernet)),
+            ("IPOIB", Offline(Link::InfiniBand)),
+            ("PKTAP", Offline(Link::Pktap)),
+            ("ETHERNET_MPACKET", Offline(Link::Mpacket)),
+            ("DSA_TAG_DSA", Offline(Link::SwitchTag(4))),
+            ("DSA_TAG_EDSA", Offline(Link::SwitchTag(8))),
+        ];
+        // Numbers without a name: of savefiles only, of OpenBSD, and with a direction.
+        let unnamed = [
+            (14, LinkType::Raw),
+            (100, behind(0, Llc)),
+            (101, LinkType::Raw),
+            (106, Offline(Link::ClassicalAtm)),
+            (204, behind(1, Ppp)),
+            (205, behind(1, CiscoHdlc)),
+            (206, behind(1, FrameRelay)),
+        ];
+        let mut supported = 0;
+        for number in 0..1000 {
+            let wanted = match Linktype(number).get_name() {
+                Ok(name) => named
+                    .iter()
+                    .find(|(n, _)| *n == name)
+                    .map(|(_, link)| *link),
+                Err(_) => unnamed
+                    .iter()
+                    .find(|(n, _)| *n == number)
+                    .map(|(_, link)| *link),
+            };
+            let found = LinkType::from_dlt(number);
+            assert_eq!(found, wanted.unwrap_or(LinkType::Unsupported), "{number}");
+            supported += usize::from(wanted.is_some());
+        }
+        assert_eq!(supported, named.len() + unnamed.len());
+    }
 }

@@ -57,6 +57,17 @@ pub(super) struct Round {
     pub(super) frames: u64,
     /// Octets of those frames on the wire.
     pub(super) octets: u64,
+    /// Octets of those frames that were captured.
+    pub(super) captured_octets: u64,
+}
+
+impl Round {
+    /// Adds the round of another interface.
+    pub(super) const fn add(&mut self, other: Self) {
+        self.frames = self.frames.saturating_add(other.frames);
+        self.octets = self.octets.saturating_add(other.octets);
+        self.captured_octets = self.captured_octets.saturating_add(other.captured_octets);
+    }
 }
 
 impl Interface {
@@ -188,6 +199,7 @@ impl Interface {
             let frame = frame(&packet, link_type);
             round.frames += 1;
             round.octets += u64::from(frame.wire_octets);
+            round.captured_octets += u64::from(packet.header.caplen);
             point.egress = is_egress(frame.captured, link_type, mac);
             each(&frame, point);
         });

@@ -197,6 +197,15 @@ pub fn outside(links: &[Link], default_routes: &[u32]) -> Vec<u32> {
         .collect()
 }
 
+/// True if a connection can be observed on two sides of an address translation: on two links, of which
+/// one does not lead out of the node. What passes links that lead out only is relayed.
+#[must_use]
+pub fn has_two_sides(links: &[Link], outside: &[u32]) -> bool {
+    let is_side = |link: &&Link| link.up && !link.loopback;
+    let is_inside = |link: &Link| !outside.contains(&link.index);
+    links.iter().filter(is_side).count() >= 2 && links.iter().filter(is_side).any(is_inside)
+}
+
 /// Pairs of the captured interfaces that a packet can pass in the same direction: one is stacked on
 /// the other (a bond or bridge and its members, a VLAN and its device), or both are ports of one
 /// bridge.
@@ -270,6 +279,24 @@ mod tests {
             link(5, "veth1", "veth"),
             link(6, "flannel.1", "vxlan"),
         ]
+    }
+
+    #[test]
+    fn a_translation_has_two_sides_if_a_link_does_not_lead_out() {
+        let two_sides = |names: &[&str]| {
+            let mut links = node();
+            links.retain(|link| names.contains(&link.name.as_str()));
+            has_two_sides(&links, &outside(&links, &[2]))
+        };
+        assert!(two_sides(&["lo", "eth0", "veth1"]));
+        assert!(two_sides(&["cni0", "veth1"]));
+        assert!(!two_sides(&["lo", "eth0", "eth1", "flannel.1"]));
+        assert!(!two_sides(&["lo", "veth1"]));
+        assert!(!two_sides(&["lo", "eth0"]));
+        let mut links = node();
+        links.retain(|link| ["eth0", "veth1"].contains(&link.name.as_str()));
+        links.iter_mut().for_each(|link| link.up = link.index == 2);
+        assert!(!has_two_sides(&links, &[2]));
     }
 
     #[test]

@@ -20,10 +20,11 @@ use super::counters::CaptureCounters;
 use super::dns_answers::DnsAnswerCapture;
 use super::first_packets::FirstPacketCapture;
 use super::frame::{CopyDetection, Frame, ObservationPoint};
-use super::interface::{CaptureSettings, Interface, KERNEL_TIMEOUT_MS};
-use super::interfaces::{Pattern, outside, select, stacked_pairs};
+use super::interface::{CaptureSettings, Interface, KERNEL_TIMEOUT_MS, Round};
+use super::interfaces::{Pattern, has_two_sides, outside, select, stacked_pairs};
 use super::libpcap::error_message;
 use super::netlink::Link;
+use super::pace::Pace;
 use super::payload_filter::Payloads;
 use super::permission;
 use super::scanner::{NodeLinks, Scanner};
@@ -58,8 +59,9 @@ pub struct LiveSettings {
     pub payloads: Payloads,
     /// Receive translated connections from the kernel.
     pub conntrack: bool,
-    /// The packets that are captured; of first packets and DNS answers, all.
-    pub share: Share,
+    /// Number of captures among which the packets are divided, at least 1. Each of them has all first
+    /// packets and DNS answers.
+    pub captures: usize,
 }
 
 /// The captures of all selected interfaces.
@@ -70,10 +72,13 @@ pub struct LiveCapture {
     own_endpoints: Vec<OwnEndpoint>,
     interfaces: Vec<Interface>,
     counters: CaptureCounters,
+    pace: Pace,
     /// Pairs of captured interfaces that a packet can pass in the same direction.
     stacked: Vec<(u32, u32)>,
     /// Interfaces that lead out of the node.
     outside: Vec<u32>,
+    /// Translations can be observed.
+    has_two_sides: bool,
     first_packets: Option<FirstPacketCapture>,
     dns_answers: Option<DnsAnswerCapture>,
     conntrack: Option<Conntrack>,
@@ -83,19 +88,32 @@ pub struct LiveCapture {
 }
 
 impl LiveCapture {
-    /// Opens the captures of all selected interfaces that are up.
+    /// Opens a number of captures, each of all selected interfaces that are up.
     ///
     /// # Errors
     /// No permission, no interface, an interface given by name that does not exist, or an invalid
     /// filter.
     pub fn open(
-        settings: LiveSettings,
-        own_endpoints: Vec<OwnEndpoint>,
+        settings: &LiveSettings,
+        own_endpoints: &[OwnEndpoint],
         stop: Stop,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<Vec<Self>> {
         let needs_routes =
             settings.patterns.is_empty() || settings.first_packets.is_some() || settings.conntrack;
+        let scanner = Scanner::start(needs_routes, stop)?;
         let node = NodeLinks::scan(needs_routes)?;
+        Share::split(settings.captures)
+            .map(|share| Self::open_share(settings, share, own_endpoints, &node, scanner.clone()))
+            .collect()
+    }
+
+    fn open_share(
+        settings: &LiveSettings,
+        share: Share,
+        own_endpoints: &[OwnEndpoint],
+        node: &NodeLinks,
+        scanner: Scanner,
+    ) -> anyhow::Result<Self> {
         let links = &node.links;
         for name in settings.patterns.iter().filter_map(Pattern::name) {
             match links.iter().find(|link| link.name == name) {
@@ -110,29 +128,31 @@ impl LiveCapture {
         let conntrack = settings.conntrack.then(Conntrack::open).transpose()?;
         let is_named = settings.patterns.iter().any(|p| p.name().is_some());
         let mut live = Self {
-            patterns: settings.patterns,
+            patterns: settings.patterns.clone(),
             max_interfaces: settings.max_interfaces,
             settings: CaptureSettings {
-                filter: settings.filter,
+                filter: settings.filter.clone(),
                 snaplen: settings.snaplen,
                 buffer_octets: settings.buffer_octets,
                 promiscuous: settings.promiscuous,
                 payloads: settings.payloads,
-                share: settings.share,
+                share,
             },
-            own_endpoints,
+            own_endpoints: own_endpoints.to_vec(),
             interfaces: Vec::new(),
             counters: CaptureCounters::default(),
+            pace: Pace::new(u64::try_from(settings.buffer_octets)?),
             stacked: Vec::new(),
             outside: Vec::new(),
+            has_two_sides: false,
             first_packets: None,
             dns_answers: None,
             conntrack,
-            scanner: Scanner::start(needs_routes, stop)?,
+            scanner,
             reported_problems: HashSet::new(),
         };
-        let scan = live.apply(&node)?;
-        if let Some(excluded_ports) = settings.first_packets {
+        let scan = live.apply(node)?;
+        if let Some(excluded_ports) = settings.first_packets.clone() {
             live.open_first_packets(excluded_ports)?;
         }
         if settings.payloads.names {
@@ -156,7 +176,21 @@ impl LiveCapture {
             Ok(capture) => self.first_packets = Some(capture),
             Err(problem) => warn!(%problem, "address translations are not learned"),
         }
+        self.activate_first_packets();
         Ok(())
+    }
+
+    /// Captures first packets while they can show a translation.
+    fn activate_first_packets(&mut self) {
+        let Some(capture) = &mut self.first_packets else {
+            return;
+        };
+        match capture.set_active(self.has_two_sides) {
+            Ok(true) if self.has_two_sides => info!("first packets are captured"),
+            Ok(true) => info!("first packets are not captured: no link of pods is up"),
+            Ok(false) => {}
+            Err(error) => warn!(interface = "any", %error, "cannot change the kernel filter"),
+        }
     }
 
     fn open_dns_answers(&mut self) -> anyhow::Result<()> {
@@ -168,8 +202,13 @@ impl LiveCapture {
         Ok(())
     }
 
-    /// Waits up to 100 ms for frames or the stop.
+    /// Pauses while the buffer of the only interface has room, then waits up to 100 ms for frames.
+    /// Returns early at the stop.
     pub fn poll(&self, stop: &Stop) {
+        let pause = PollTimeout::try_from(self.pace.pause()).unwrap_or(PollTimeout::ZERO);
+        if self.interfaces.len() == 1 && pause != PollTimeout::ZERO {
+            poll(&mut [PollFd::new(stop.as_fd(), PollFlags::POLLIN)], pause).ok();
+        }
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(self.interfaces.len() + 2);
         fds.push(PollFd::new(stop.as_fd(), PollFlags::POLLIN));
         for interface in &self.interfaces {
@@ -182,10 +221,13 @@ impl LiveCapture {
         poll(&mut fds, PollTimeout::from(KERNEL_TIMEOUT_MS)).ok();
     }
 
-    /// Hands out the first packets that wait. They are to be read before other frames.
+    /// Hands out the first packets that wait, few of the datagrams if the probe does not keep up.
+    /// They are to be read before other frames.
     pub fn dispatch_first_packets(&mut self, each: impl FnMut(&Frame<'_>, ObservationPoint)) {
+        let now_ns = wall_clock_ns();
+        let is_behind = self.pace.is_behind(now_ns);
         if let Some(capture) = &mut self.first_packets
-            && let Err(error) = capture.dispatch(each)
+            && let Err(error) = capture.dispatch(now_ns, is_behind, each)
         {
             let problem = error_message(&error);
             warn!(problem, "address translations are not learned any more");
@@ -230,6 +272,7 @@ impl LiveCapture {
     /// Hands out the frames that wait, up to a number per interface. True if more may wait.
     pub fn dispatch(&mut self, mut each: impl FnMut(&Frame<'_>, ObservationPoint)) -> bool {
         let mut more = false;
+        let mut all = Round::default();
         let mut failed = Vec::new();
         let copies = if self.interfaces.len() > 1 {
             CopyDetection::ByInterface
@@ -243,6 +286,7 @@ impl LiveCapture {
                 counters.frames += round.frames;
                 counters.octets += round.octets;
             }
+            all.add(round);
             match outcome {
                 Ok(()) => more |= round.frames >= u64::from(MAX_ROUND_FRAMES),
                 Err(error) => failed.push((interface.index(), error_message(&error))),
@@ -251,6 +295,7 @@ impl LiveCapture {
         for (index, problem) in failed {
             self.close(index, &problem);
         }
+        self.pace.add(all, more, wall_clock_ns());
         more
     }
 
@@ -285,12 +330,7 @@ impl LiveCapture {
         if let Some(conntrack) = &self.conntrack {
             self.counters.conntrack = conntrack.counters();
         }
-        // The captures of all threads have the same interfaces.
-        self.counters.open = if self.settings.share.is_first() {
-            self.interfaces.len()
-        } else {
-            0
-        };
+        self.counters.open = self.interfaces.len();
         &self.counters
     }
 
@@ -316,9 +356,10 @@ impl LiveCapture {
         let Some(scan) = self.scanner.take() else {
             return false;
         };
-        let outcome = scan
-            .map_err(anyhow::Error::from)
-            .and_then(|node| self.apply(&node));
+        let outcome = match &*scan {
+            Ok(node) => self.apply(node),
+            Err(error) => Err(anyhow!("cannot list interfaces: {error}")),
+        };
         match outcome {
             Ok(outcome) => outcome.changed,
             Err(error) => {
@@ -339,6 +380,8 @@ impl LiveCapture {
         let captured: Vec<u32> = self.interfaces.iter().map(Interface::index).collect();
         self.stacked = stacked_pairs(&node.links, &captured);
         let outside = outside(&node.links, &node.default_routes);
+        self.has_two_sides = has_two_sides(&node.links, &outside);
+        self.activate_first_packets();
         let changed = outcome.changed || outside != self.outside;
         self.outside = outside;
         Ok(ScanOutcome { changed, ..outcome })
@@ -382,13 +425,15 @@ impl LiveCapture {
             }
             match Interface::open(link, &self.settings, &self.own_endpoints) {
                 Ok(interface) => {
-                    info!(
-                        interface = link.name,
-                        index = link.index,
-                        mtu = link.mtu,
-                        selected = selection.reason,
-                        "capturing"
-                    );
+                    if self.settings.share.is_first() {
+                        info!(
+                            interface = link.name,
+                            index = link.index,
+                            mtu = link.mtu,
+                            selected = selection.reason,
+                            "capturing"
+                        );
+                    }
                     outcome.changed = true;
                     self.reported_problems.remove(&link.name);
                     self.interfaces.push(interface);

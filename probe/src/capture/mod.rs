@@ -3,7 +3,8 @@
 //! * [`frame`]: a frame, and where it was observed; [`counters`]: counts of a capture;
 //! * [`savefile`]: frames of a pcap or pcapng file; [`offline_link`]: link types that only these have,
 //!   of which `wireless` are those of 802.11;
-//! * [`live`]: frames of the node's interfaces, by libpcap, one `interface` each;
+//! * [`live`]: frames of the node's interfaces, by libpcap, one `interface` each, at the `pace` that
+//!   their buffers allow;
 //! * [`filter`]: the kernel filter; [`payload_filter`]: which packets are captured as a whole;
 //!   `bpf`: compiled filters;
 //! * [`first_packets`]: first packets of all interfaces, for address translations; `dns_answers`: DNS
@@ -26,8 +27,10 @@ mod interface;
 pub mod interfaces;
 mod libpcap;
 pub mod live;
+pub(crate) mod named_link;
 pub mod netlink;
 pub mod offline_link;
+mod pace;
 pub mod payload_filter;
 pub mod permission;
 pub mod savefile;

@@ -10,6 +10,8 @@ pub enum OfflineLink {
     TokenRing,
     /// `LINKTYPE_LINUX_ATM_CLIP`: IP over ATM, with LLC or without.
     ClassicalAtm,
+    /// `LINKTYPE_ETHERNET_MPACKET`: Ethernet frames and their fragments, with the preamble.
+    Mpacket,
     /// `LINKTYPE_MPLS`: starts with a label.
     Mpls,
     /// `LINKTYPE_IPOIB`: IP over InfiniBand.
@@ -19,9 +21,9 @@ pub enum OfflineLink {
     SwitchTag(u8),
     /// `LINKTYPE_IEEE802_11` and its variants.
     Wireless(WirelessHeader),
-    /// `LINKTYPE_PPI`: names the link type of what follows.
+    /// `LINKTYPE_PPI`: names the link type of the frame behind it.
     Ppi,
-    /// `LINKTYPE_PKTAP` of macOS: names the link type of what follows.
+    /// `LINKTYPE_PKTAP` of macOS: names the link type of the frame behind it.
     Pktap,
     /// `LINKTYPE_NFLOG`: packets of a rule of iptables or nftables.
     Nflog,
@@ -33,7 +35,7 @@ pub enum OfflineLink {
     Juniper(InnerLink),
 }
 
-/// What follows a header that is skipped.
+/// Payload of a skipped header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InnerLink {
     /// An IP header.
@@ -52,7 +54,7 @@ pub enum InnerLink {
     FrameRelay,
 }
 
-/// What a capture puts before an 802.11 frame.
+/// Capture header before an 802.11 frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WirelessHeader {
     /// Nothing.
@@ -112,10 +114,9 @@ impl OfflineLink {
             241 => Self::Behind(12, InnerLink::Ethernet),
             242 => Self::InfiniBand,
             258 => Self::Pktap,
-            // The preamble of a frame or its fragment (IEEE 802.3br).
-            274 => Self::Behind(8, InnerLink::Ethernet),
-            283 => Self::SwitchTag(4),
-            284 => Self::SwitchTag(8),
+            274 => Self::Mpacket,
+            284 => Self::SwitchTag(4),
+            285 => Self::SwitchTag(8),
             _ => return None,
         })
     }

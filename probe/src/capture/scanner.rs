@@ -41,15 +41,21 @@ impl NodeLinks {
     }
 }
 
-/// The latest scan of the thread.
+/// The latest scan of the thread. Clones share the thread, and each of them takes every scan.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scanner(Arc<Mutex<Option<io::Result<NodeLinks>>>>);
+pub(super) struct Scanner {
+    latest: Arc<Mutex<Option<Scan>>>,
+    /// The latest scan that was taken.
+    taken: Option<Scan>,
+}
+
+type Scan = Arc<io::Result<NodeLinks>>;
 
 impl Scanner {
     /// Starts the thread, which ends at the stop.
     pub(super) fn start(with_routes: bool, stop: Stop) -> io::Result<Self> {
         let scanner = Self::default();
-        let latest = scanner.clone();
+        let latest = Arc::clone(&scanner.latest);
         let events = LinkEvents::open()
             .inspect_err(
                 |error| tracing::warn!(%error, "interfaces are looked for every 10 s only"),
@@ -60,15 +66,21 @@ impl Scanner {
             .spawn(move || {
                 while !wait(&stop, events.as_ref()) {
                     let scan = NodeLinks::scan(with_routes);
-                    *lock(&latest.0) = Some(scan);
+                    *lock(&latest) = Some(Arc::new(scan));
                 }
             })?;
         Ok(scanner)
     }
 
     /// Takes the latest scan, if there is a new one. It is there soon after a change.
-    pub(super) fn take(&self) -> Option<io::Result<NodeLinks>> {
-        lock(&self.0).take()
+    pub(super) fn take(&mut self) -> Option<Scan> {
+        let latest = lock(&self.latest).clone()?;
+        let is_taken = |taken: &Scan| Arc::ptr_eq(taken, &latest);
+        if self.taken.as_ref().is_some_and(is_taken) {
+            return None;
+        }
+        self.taken = Some(Arc::clone(&latest));
+        Some(latest)
     }
 }
 

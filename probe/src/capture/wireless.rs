@@ -1,5 +1,7 @@
 //! IEEE 802.11 frames of captures in monitor mode, up to the payload of data frames.
 
+use super::frame::{Frame, LinkType};
+use super::named_link::named_link;
 use super::offline_link::{OfflineLink, WirelessHeader};
 
 /// The frame check sequence was invalid (radiotap "Flags").
@@ -8,8 +10,8 @@ const BAD_CHECK_SEQUENCE: u8 = 0x40;
 const HEADER_PADDING: u8 = 0x20;
 /// Octets of the header of Prism cards.
 const PRISM_HEADER: usize = 144;
-/// `DLT_IEEE802_11`.
-const DLT_IEEE802_11: u32 = 105;
+/// Octets of the header of a subframe: addresses and length.
+const SUBFRAME_HEADER: u32 = 14;
 
 // Frame control, second octet (IEEE 802.11-2020 §9.2.4.1).
 const TO_AND_FROM_DISTRIBUTION: u8 = 0x03;
@@ -24,8 +26,8 @@ const IS_AGGREGATE: u8 = 0x80;
 pub(crate) enum Content<'a> {
     /// LLC and a packet.
     Payload(&'a [u8]),
-    /// Several payloads.
-    Aggregate(Subframes<'a>),
+    /// An A-MSDU, from its first subframe on.
+    Aggregate(&'a [u8]),
     /// An encrypted payload.
     Encrypted,
     /// The frame was received with an error.
@@ -38,61 +40,77 @@ pub(crate) enum Content<'a> {
 
 /// The payloads of an A-MSDU (IEEE 802.11-2020 §9.3.2.2): each has a header with the addresses and its
 /// length, and is padded to a multiple of four octets.
+///
+/// They end before a subframe whose header is cut, or whose length is 0 or exceeds the frame.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Subframes<'a>(&'a [u8]);
+pub(super) struct Subframes<'a> {
+    captured: &'a [u8],
+    /// Octets on the wire, from `captured` on. `None` if the writer of the savefile has lost them.
+    wire_octets: Option<u32>,
+}
 
 /// A payload of an A-MSDU.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Subframe<'a> {
+pub(super) struct Subframe<'a> {
     /// LLC and a packet, as far as they were captured.
-    pub(crate) captured: &'a [u8],
+    pub(super) captured: &'a [u8],
     /// Octets on the wire.
-    pub(crate) wire_octets: u32,
+    pub(super) wire_octets: u32,
 }
 
 impl<'a> Iterator for Subframes<'a> {
     type Item = Subframe<'a>;
 
     fn next(&mut self) -> Option<Subframe<'a>> {
-        let (header, rest) = self.0.split_first_chunk::<14>()?;
+        let (header, rest) = self.captured.split_first_chunk::<14>()?;
         let length = u16::from_be_bytes([header[12], header[13]]);
-        if length == 0 {
+        let octets = u32::from(length).saturating_add(SUBFRAME_HEADER);
+        if length == 0 || self.wire_octets.is_some_and(|wire| octets > wire) {
             return None;
         }
-        let octets = usize::from(length);
-        let padded = octets.saturating_add(14).next_multiple_of(4);
-        self.0 = self.0.get(padded..).unwrap_or_default();
+        let padded = octets.next_multiple_of(4);
+        let after = usize::try_from(padded).ok();
+        let after = after.and_then(|padded| self.captured.get(padded..));
+        self.captured = after.unwrap_or_default();
+        self.wire_octets = self.wire_octets.map(|wire| wire.saturating_sub(padded));
         Some(Subframe {
-            captured: rest.get(..octets).unwrap_or(rest),
+            captured: rest.get(..length.into()).unwrap_or(rest),
             wire_octets: length.into(),
         })
     }
 }
 
-/// The payloads of a frame that has several.
-pub(super) fn aggregate(link: OfflineLink, frame: &[u8]) -> Option<Subframes<'_>> {
-    let content = match link {
-        OfflineLink::Wireless(header) => content(header, frame),
-        OfflineLink::Ppi => match ppi(frame)? {
-            (DLT_IEEE802_11, frame) => content(WirelessHeader::None, frame),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    match content {
-        Content::Aggregate(subframes) => Some(subframes),
-        _ => None,
+impl Subframes<'_> {
+    /// Octets on the wire of subframes that were not handed out; 0 if a check sequence can be all that
+    /// follows.
+    pub(super) fn lost_octets(&self) -> u32 {
+        let captured = u32::try_from(self.captured.len()).unwrap_or(u32::MAX);
+        let octets = self.wire_octets.unwrap_or(captured);
+        if octets < SUBFRAME_HEADER { 0 } else { octets }
     }
 }
 
-/// The `DLT_…` number of what follows a PPI header, and that.
-pub(crate) fn ppi(frame: &[u8]) -> Option<(u32, &[u8])> {
-    let [_, _, l0, l1, d0, d1, d2, d3] = *frame.first_chunk()?;
-    let rest = frame.get(usize::from(u16::from_le_bytes([l0, l1]))..)?;
-    Some((u32::from_le_bytes([d0, d1, d2, d3]), rest))
+/// The payloads of a frame that is an A-MSDU.
+pub(super) fn aggregate<'a>(link: OfflineLink, frame: &Frame<'a>) -> Option<Subframes<'a>> {
+    let (header, captured) = match link {
+        OfflineLink::Wireless(header) => (header, frame.captured),
+        _ => match named_link(link, frame.captured)? {
+            (LinkType::Offline(OfflineLink::Wireless(header)), captured) => (header, captured),
+            _ => return None,
+        },
+    };
+    let Content::Aggregate(captured) = content(header, captured) else {
+        return None;
+    };
+    let before = frame.captured.len().saturating_sub(captured.len());
+    let before = u32::try_from(before).unwrap_or(u32::MAX);
+    Some(Subframes {
+        captured,
+        wire_octets: (!frame.is_wire_length_lost).then(|| frame.wire_octets.saturating_sub(before)),
+    })
 }
 
-/// The content of a frame, behind what the capture puts before it.
+/// The content of a frame, behind its capture header.
 pub(crate) fn content(header: WirelessHeader, frame: &[u8]) -> Content<'_> {
     let (frame, flags) = match header {
         WirelessHeader::None => (Some(frame), 0),
@@ -176,7 +194,7 @@ fn content_of(frame: &[u8], is_padded: bool) -> Option<Content<'_>> {
     }
     let payload = frame.get(length..)?;
     Some(if is_aggregate {
-        Content::Aggregate(Subframes(payload))
+        Content::Aggregate(payload)
     } else {
         Content::Payload(payload)
     })
@@ -220,7 +238,11 @@ mod tests {
             subframe
         };
         let lengths = |octets: &[u8]| -> Vec<(usize, u32)> {
-            Subframes(octets)
+            let subframes = Subframes {
+                captured: octets,
+                wire_octets: None,
+            };
+            subframes
                 .map(|subframe| (subframe.captured.len(), subframe.wire_octets))
                 .collect()
         };

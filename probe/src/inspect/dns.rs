@@ -55,6 +55,13 @@ pub fn is_from_server(key: &FlowKey) -> bool {
     }
 }
 
+/// True if the server has port 5353, so that its messages may belong to multicast DNS.
+#[inline]
+#[must_use]
+pub const fn is_at_unprivileged_port(key: &FlowKey) -> bool {
+    key.source_port != PORT && key.destination_port != PORT
+}
+
 /// The messages in a segment of a stream, each with its length in front (RFC 1035 §4.2.2). The last one
 /// may continue in the next segment.
 #[derive(Clone, Copy, Debug)]

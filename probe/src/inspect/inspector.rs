@@ -5,9 +5,11 @@ use flowproto::host_name::{HostName, NameSource};
 use flowproto::protocol::{TCP, UDP};
 
 use super::dns::{self, Message, StreamMessages};
+use super::dns_messages::{DnsMessage, DnsMessageKind, DnsMessages};
 use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
 use super::http::host::host;
 use super::http::{HttpConnections, HttpCounters, HttpMessages};
+use super::multicast_dns;
 use super::name_table::NameTable;
 use super::proxy_header;
 use super::quic::{self, Handshakes, UnreadHandshake};
@@ -15,8 +17,6 @@ use super::tls;
 use crate::decode::PacketInfo;
 
 const UDP_HEADER: usize = 8;
-/// DNS messages of a packet that are read.
-const MAX_DNS_MESSAGES: usize = 4;
 
 /// Counts of an inspector since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,27 +44,6 @@ pub struct ObservedName {
     pub source: NameSource,
     /// It may be the public name of a provider, in a hello with an ECH extension.
     pub is_encrypted: bool,
-}
-
-/// DNS messages of a packet, in their order.
-pub type DnsMessages = [Option<DnsMessage>; MAX_DNS_MESSAGES];
-
-/// A DNS message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DnsMessage {
-    /// Identifier.
-    pub id: u16,
-    /// The query, or the code of a response.
-    pub kind: DnsMessageKind,
-}
-
-/// A query or a response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DnsMessageKind {
-    /// A query for a name, if that is a host name, and a type.
-    Query(Option<HostName>, u16),
-    /// A response with this code.
-    Response(u8),
 }
 
 /// What the payload of a packet shows.
@@ -156,29 +135,36 @@ impl Inspector {
         http.map_or_else(HttpCounters::default, HttpConnections::counters)
     }
 
-    /// Adds the HTTP messages of a packet to what else it shows, if HTTP is metered.
+    /// Inspects a packet as [`Self::inspect`] does, if names are learned, and reads its HTTP messages, if
+    /// they are metered. Adds what it shows to `found`. True if it shows something.
     #[inline]
-    pub fn with_http(
+    pub fn observe(
         &mut self,
-        observed: Option<Observed>,
         packet: &PacketInfo,
         transport: &[u8],
         time_ns: u64,
-        names: Option<&mut NameTable>,
-    ) -> Option<Observed> {
-        if self.http.is_none() || packet.key.protocol_identifier != TCP {
-            return observed;
+        mut names: Option<&mut NameTable>,
+        found: &mut Vec<Observed>,
+    ) -> bool {
+        let before = found.len();
+        // Passed on as a value, it would be moved for every packet.
+        if let Some(names) = names.as_deref_mut()
+            && let Some(observed) = self.inspect(packet, transport, time_ns, names)
+        {
+            found.push(observed);
         }
-        match self.read_http(packet, transport, time_ns) {
-            None => observed,
-            Some(messages) => {
-                let name = match observed {
-                    Some(Observed::Name(name)) => Some(name),
-                    _ => names.and_then(|names| self.authority(names)),
-                };
-                Some(Observed::Http(messages, name))
-            }
+        if self.http.is_some()
+            && packet.key.protocol_identifier == TCP
+            && let Some(messages) = self.read_http(packet, transport, time_ns)
+        {
+            let name = match found.get(before) {
+                Some(Observed::Name(name)) => Some(name.clone()),
+                _ => names.and_then(|names| self.authority(names)),
+            };
+            found.truncate(before);
+            found.push(Observed::Http(messages, name));
         }
+        found.len() > before
     }
 
     /// The host that a request of HTTP/2 names.
@@ -281,16 +267,21 @@ impl Inspector {
         names: &mut NameTable,
     ) -> Option<Observed> {
         let mut observed = DnsMessages::default();
-        for (place, message) in observed.iter_mut().zip(messages) {
+        let is_ambiguous = dns::is_at_unprivileged_port(&packet.key);
+        for message in messages {
+            if is_ambiguous && is_multicast_dns(message) {
+                continue;
+            }
             if dns::is_from_server(&packet.key) {
                 names.learn(message, packet.key.destination_address, time_ns);
             }
-            if self.has_dns {
-                *place = dns_message(message, names);
+            if self.has_dns
+                && let Some(message) = dns_message(message, is_ambiguous, names)
+            {
+                observed.push(message);
             }
         }
-        let is_empty = observed.iter().all(Option::is_none);
-        (!is_empty).then_some(Observed::Dns(observed))
+        (!observed.is_empty()).then_some(Observed::Dns(observed))
     }
 
     fn inspect_segment(
@@ -364,8 +355,14 @@ impl Inspector {
     }
 }
 
+/// True if the question has a name of multicast DNS.
+fn is_multicast_dns(message: &[u8]) -> bool {
+    let question = Message::of(message).and_then(|message| message.question());
+    question.is_some_and(|(name, _)| multicast_dns::is_name(name.text()))
+}
+
 /// Reads a query, or the response to one.
-fn dns_message(message: &[u8], names: &mut NameTable) -> Option<DnsMessage> {
+fn dns_message(message: &[u8], needs_query: bool, names: &mut NameTable) -> Option<DnsMessage> {
     let found = Message::of(message)?;
     let kind = if found.is_response {
         DnsMessageKind::Response(found.response_code)
@@ -373,7 +370,11 @@ fn dns_message(message: &[u8], names: &mut NameTable) -> Option<DnsMessage> {
         let (name, query_type) = found.question()?;
         DnsMessageKind::Query(names.intern(name.text()), query_type)
     };
-    Some(DnsMessage { id: found.id, kind })
+    Some(DnsMessage {
+        id: found.id,
+        kind,
+        needs_query,
+    })
 }
 
 /// Octets of a TCP header.

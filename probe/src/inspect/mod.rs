@@ -4,7 +4,8 @@
 //! of the responder is what the client requests (TLS server name, HTTP host), else what it has
 //! resolved (DNS).
 //!
-//! * [`dns`]: questions, and addresses in a DNS response;
+//! * [`dns`]: questions, and addresses in a DNS response; [`dns_messages`]: the messages of a packet;
+//!   `multicast_dns`: names that are not those of DNS;
 //! * [`tls`]: the server name of a `ClientHello`, which [`hello_buffers`] assembles from segments;
 //! * [`quic`]: the `ClientHello` in Initial packets of QUIC;
 //! * [`http`]: the host of an HTTP/1 request; requests and responses, for `--http-metering`;
@@ -13,24 +14,24 @@
 //! * [`inspector`]: which packets are inspected.
 //!
 //! Payloads come from the network and may be hostile. Every loop ends with the data or at a
-//! constant, every table has a limit, and nothing is allocated per packet. A name is a claim of
-//! its sender.
+//! constant, and every table has a limit. Nothing is allocated per packet, except for one with more
+//! than four DNS messages. A name is a claim of its sender.
 #![warn(clippy::arithmetic_side_effects)]
 
 mod conversation_hash;
 pub mod dns;
+pub mod dns_messages;
 pub mod hello_buffers;
 pub mod http;
 pub mod inspector;
+mod multicast_dns;
 pub mod name_table;
 mod proxy_header;
 pub mod quic;
 mod reader;
 pub mod tls;
 
+pub use dns_messages::{DnsMessage, DnsMessageKind, DnsMessages};
 pub use http::HttpMessages;
-pub use inspector::{
-    DnsMessage, DnsMessageKind, DnsMessages, Inspector, InspectorCounters, InspectorSettings,
-    Observed, ObservedName,
-};
+pub use inspector::{Inspector, InspectorCounters, InspectorSettings, Observed, ObservedName};
 pub use name_table::{NameCounters, NameTable};

@@ -34,7 +34,7 @@ pub(super) fn declare(table: &mut Declarations<'_, CaptureCounters>) {
     table.counter(
         "first_packets_total",
         "First packets (SYNs, datagrams) captured on all interfaces to learn address \
-         translations. They are not metered.",
+         translations, while these can be observed. They are not metered.",
         |counters| counters.first_packets.frames,
     );
     table.counter(

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use kipfix_export::counters::TargetFamilies;
 use kipfix_service::admin::HttpMetrics;
-use kipfix_service::metric_maker::{MetricMaker, raise};
+use kipfix_service::metric_maker::{MetricMaker, level, raise};
 use kipfix_service::metric_table::MetricTable;
 use kipfix_service::registry::Registry;
 use kipfix_service::sync::lock;
@@ -21,8 +21,9 @@ use prometheus::core::Collector as _;
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::capture::counters::CaptureCounters;
-use crate::inspect::http::HttpConnections;
+use crate::inspect::NameCounters;
 use crate::pipeline::PipelineCounters;
+use crate::translation::TranslationCounters;
 
 /// All metrics of a probe.
 #[derive(Debug)]
@@ -76,6 +77,8 @@ pub struct Capacities {
     pub names: usize,
     /// Address translations.
     pub translations: usize,
+    /// Connections whose HTTP messages are read.
+    pub http_connections: usize,
 }
 
 impl Metrics {
@@ -119,12 +122,14 @@ impl Metrics {
         new.capacity(
             "metered_http_connections_capacity",
             "Maximum number of connections whose HTTP messages are read.",
-            HttpConnections::CAPACITY,
+            capacities.http_connections,
         )?;
         let missed = new.counters(
             "translations_missed_total",
             "First packets lost before they were compared, or translations forgotten with \
-             --conntrack, by reason: kernel_drop (the buffer was full) or table_full.",
+             --conntrack, by reason: kernel_drop (the buffer was full), backlog (datagrams that \
+             were left out because the probe did not keep up with the captured interfaces) or \
+             table_full.",
             &["reason"],
         )?;
         let interfaces = new.gauge("interfaces", "Interfaces that are captured.")?;
@@ -140,9 +145,11 @@ impl Metrics {
                     add(&[&interface.name], interface.dropped);
                 }
             });
-            table.known_gauge(interfaces.clone(), |counters| counters.open);
             table.known_counter(missed.with_label_values(&["kernel_drop"]), |counters| {
                 counters.first_packets.dropped
+            });
+            table.known_counter(missed.with_label_values(&["backlog"]), |counters| {
+                counters.first_packets.left_out
             });
         })?;
         let pipeline = MetricTable::new(&new, |table| {
@@ -211,22 +218,38 @@ impl Metrics {
         self.interfaces.clone()
     }
 
-    /// Publishes the counts of the capture of a metering thread.
+    /// Publishes the counts of the capture of a metering thread. First packets and DNS answers, which
+    /// every thread captures, are those of the first thread; each has drops of its own. An interface
+    /// counts as captured if all threads capture it.
     pub fn publish_capture(&self, thread: usize, counters: &CaptureCounters) {
         let mut threads = lock(&self.threads);
         if let Some(of_thread) = threads.get_mut(thread) {
-            of_thread.capture.clone_from(counters);
+            let capture = &mut of_thread.capture;
+            capture.clone_from(counters);
+            if thread > 0 {
+                capture.first_packets.frames = 0;
+                capture.dns_answers.frames = 0;
+            }
         }
+        let open = threads.iter().map(|of_thread| of_thread.capture.open);
+        self.interfaces.set(level(open.min().unwrap_or_default()));
         let all: Vec<_> = threads.iter().map(|of_thread| &of_thread.capture).collect();
         self.capture.publish_sums(&all);
     }
 
     /// Publishes the counts of the pipeline of a metering thread, and the records that the queue
-    /// after it lost.
+    /// after it lost. What every thread learns is counted by the first thread.
     pub fn publish(&self, thread: usize, counters: &PipelineCounters, queue_lost: u64) {
         let mut threads = lock(&self.threads);
         if let Some(of_thread) = threads.get_mut(thread) {
-            of_thread.pipeline = *counters;
+            let pipeline = &mut of_thread.pipeline;
+            *pipeline = *counters;
+            if thread > 0 {
+                pipeline.names = NameCounters::default();
+                (pipeline.names_kept, pipeline.names_octets) = (0, 0);
+                pipeline.translations = TranslationCounters::default();
+                pipeline.translations_kept = 0;
+            }
             of_thread.queue_lost = queue_lost;
         }
         let all: Vec<_> = threads

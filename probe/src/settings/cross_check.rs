@@ -36,12 +36,12 @@ impl Settings {
         {
             return refuse("invalid conntrack true: needs translations auto, not read".to_owned());
         }
-        let is_one_name = |patterns: &[Pattern]| match patterns {
+        let is_default_or_one_name = |patterns: &[Pattern]| match patterns {
             [] => true,
             [pattern] => pattern.name().is_some(),
             _ => false,
         };
-        if self.metering.threads.get() > 1 && !is_one_name(&self.capture.interface) {
+        if self.metering.threads.get() > 1 && !is_default_or_one_name(&self.capture.interface) {
             // The sides of an address translation, and the packets inside and outside of a tunnel,
             // would be metered by different threads.
             return refuse(format!(

@@ -51,7 +51,7 @@ pub struct MeteringFlags {
     pub max_flows: NonZeroU32,
     /// Number of metering threads, 1–64, each with captures of its own. The packets between two
     /// addresses, outer ones in a tunnel, are metered by one thread. --max-flows, --max-fragments and
-    /// --queue are divided among the threads, --buffer is for each. More than one needs the default
+    /// --queue are divided among the threads, --buffer and --max-names are for each. More than one needs the default
     /// interfaces or one --interface by name, and no --conntrack. With --read there is one
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(64))]
     pub threads: NonZeroUsize,

@@ -28,8 +28,8 @@ pub struct DatagramSelection {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
-    hash: u64,
     seen_ns: u64,
+    hash: u32,
     compared: u8,
 }
 
@@ -40,8 +40,9 @@ impl DatagramSelection {
         if self.slots.is_empty() {
             self.slots = vec![Slot::default(); SLOTS];
         }
-        let hash = self.hasher.hash_one(flow);
-        let slot = usize::try_from(hash).unwrap_or_default() % SLOTS;
+        let [a, b, c, d, low @ ..] = self.hasher.hash_one(flow).to_be_bytes();
+        let hash = u32::from_be_bytes([a, b, c, d]);
+        let slot = usize::try_from(u32::from_be_bytes(low)).unwrap_or_default() % SLOTS;
         let Some(slot) = self.slots.get_mut(slot) else {
             return true;
         };

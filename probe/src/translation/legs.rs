@@ -4,7 +4,7 @@ use flowproto::FlowKey;
 
 /// Maximum number of flow keys: a destination that is translated when a packet enters the node, and
 /// a source that is translated when it leaves, give three.
-const MAX_LEGS: usize = 3;
+pub(super) const MAX_LEGS: usize = 3;
 
 /// The flow keys of one connection, in the order in which its first packet passed them. All of them
 /// have the direction of that packet.

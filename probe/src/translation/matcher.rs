@@ -9,7 +9,9 @@
 //! `NodePort` whose pod is on another node, is *relayed*: both sides are traffic of their own, and no
 //! translation is learned.
 
-use super::legs::Legs;
+use flowproto::FlowKey;
+
+use super::legs::{Legs, MAX_LEGS};
 use super::observation::FirstPacket;
 use super::{TranslationCounters, observation::PacketIdentity};
 
@@ -29,11 +31,15 @@ pub struct TranslationMatcher {
     slots: Vec<Slot>,
     /// The connections of each slot.
     candidates: Vec<[Candidate; WAYS]>,
+    /// Their further sides. Kept apart because most connections are observed on one side. Empty until
+    /// the first connection that is observed twice.
+    further: Vec<[FurtherLegs; WAYS]>,
     counters: TranslationCounters,
 }
 
-/// The first packets of one slot.
+/// The first packets of one slot. It takes one cache line.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
 struct Slot {
     /// Hashes of their identities; 0 is unused.
     hashes: [u64; WAYS],
@@ -41,21 +47,40 @@ struct Slot {
     times_ns: [u64; WAYS],
 }
 
-/// A connection whose first packet was observed.
+/// A connection whose first packet was observed. It takes one cache line.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
 struct Candidate {
-    legs: Legs,
+    /// The side that was observed first.
+    first: FlowKey,
     /// Where it was observed first.
     interface: u32,
+    /// Number of sides.
+    sides: u8,
     is_outside: bool,
     is_relayed: bool,
 }
+
+const _: () = assert!(size_of::<Slot>() == 64, "one cache line");
+const _: () = assert!(size_of::<Candidate>() == 64, "one cache line");
+
+/// The sides of a connection after the first one.
+type FurtherLegs = [FlowKey; MAX_LEGS - 1];
 
 impl TranslationMatcher {
     /// Counts so far. Those of the table are 0.
     #[must_use]
     pub const fn counters(&self) -> TranslationCounters {
         self.counters
+    }
+
+    /// Reads the slot of a packet, so that it is in the cache of the processor. The result has no meaning
+    /// but to keep the read.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, packet: &FirstPacket) -> u64 {
+        let slot = self.slots.get(slot_of(packet.identity));
+        slot.map_or(0, |slot| slot.times_ns[0])
     }
 
     /// Compares a first packet with others. Returns the sides of its connection if this packet has
@@ -66,34 +91,40 @@ impl TranslationMatcher {
             self.candidates = vec![Default::default(); SLOTS];
         }
         self.counters.first_packets += 1;
-        let index = usize::try_from(packet.identity.hash >> 32).unwrap_or_default() % SLOTS;
+        let index = slot_of(packet.identity);
         let slot = self.slots.get(index)?;
         if !slot.hashes.contains(&packet.identity.hash) {
             self.insert(packet, index);
             return None;
         }
+        if self.further.is_empty() {
+            self.further = vec![Default::default(); SLOTS];
+        }
         let candidates = self.candidates.get_mut(index)?;
-        let mut best: Option<(u8, &mut Candidate)> = None;
+        let further = self.further.get_mut(index)?;
+        let mut best: Option<(u8, &mut Candidate, &mut FurtherLegs)> = None;
         let mut is_tied = false;
-        let ways = slot.hashes.iter().zip(slot.times_ns).zip(candidates);
-        for ((hash, time_ns), candidate) in ways {
+        let ways = slot.hashes.iter().zip(slot.times_ns);
+        let ways = ways.zip(candidates.iter_mut().zip(further));
+        for ((hash, time_ns), (candidate, further)) in ways {
             let is_current = *hash == packet.identity.hash
                 && packet.time_ns.abs_diff(time_ns) <= window_ns(packet.identity);
             if !is_current {
                 continue;
             }
-            if candidate.legs.as_slice().contains(&packet.key) {
+            let legs = candidate.legs(further);
+            if legs.as_slice().contains(&packet.key) {
                 return None;
             }
-            let Some(rank) = candidate.rank(packet) else {
+            let Some(rank) = candidate.rank(&legs, packet) else {
                 continue;
             };
             match &best {
-                Some((other, _)) if *other < rank => {}
-                Some((other, _)) if *other == rank => is_tied = true,
+                Some((other, ..)) if *other < rank => {}
+                Some((other, ..)) if *other == rank => is_tied = true,
                 _ => {
                     is_tied = false;
-                    best = Some((rank, candidate));
+                    best = Some((rank, candidate, further));
                 }
             }
         }
@@ -101,8 +132,8 @@ impl TranslationMatcher {
             self.counters.ambiguous += 1;
             return None;
         }
-        if let Some((_, candidate)) = best {
-            return candidate.add(packet);
+        if let Some((_, candidate, further)) = best {
+            return candidate.add(further, packet);
         }
         self.insert(packet, index);
         None
@@ -126,12 +157,13 @@ impl TranslationMatcher {
         };
         let is_recent =
             *hash != 0 && packet.time_ns.abs_diff(*time_ns) <= window_ns(packet.identity);
-        let is_lost = is_recent && candidate.legs.as_slice().len() == 1;
+        let is_lost = is_recent && candidate.sides == 1;
         self.counters.missed += u64::from(is_lost);
         (*hash, *time_ns) = (packet.identity.hash, packet.time_ns);
         *candidate = Candidate {
-            legs: Legs::new(packet.key),
+            first: packet.key,
             interface: packet.interface,
+            sides: 1,
             is_outside: packet.is_outside,
             is_relayed: false,
         };
@@ -139,18 +171,28 @@ impl TranslationMatcher {
 }
 
 impl Candidate {
-    /// How well a packet continues this connection, 0 is best. `None` if it cannot.
-    fn rank(&self, packet: &FirstPacket) -> Option<u8> {
-        let (last, key) = (self.legs.translated(), packet.key);
+    /// All sides.
+    fn legs(&self, further: &FurtherLegs) -> Legs {
+        let mut legs = Legs::new(self.first);
+        let number = usize::from(self.sides).saturating_sub(1);
+        for key in further.iter().take(number) {
+            legs.push(*key);
+        }
+        legs
+    }
+
+    /// How well a packet continues this connection with these sides, 0 is best. `None` if it cannot.
+    fn rank(&self, legs: &Legs, packet: &FirstPacket) -> Option<u8> {
+        let (last, key) = (legs.translated(), packet.key);
         let has_same_source =
             (last.source_address, last.source_port) == (key.source_address, key.source_port);
         let has_same_destination = (last.destination_address, last.destination_port)
             == (key.destination_address, key.destination_port);
         // The source is translated last, where a packet leaves.
-        let original = self.legs.original();
+        let original = legs.original();
         let has_left = (original.source_address, original.source_port)
             != (last.source_address, last.source_port);
-        if has_left || self.legs.is_full() {
+        if has_left || legs.is_full() {
             return None;
         }
         if !packet.identity.is_unique() {
@@ -170,12 +212,18 @@ impl Candidate {
     }
 
     /// Adds the side of a packet. Returns all sides, unless the connection is relayed.
-    fn add(&mut self, packet: &FirstPacket) -> Option<Legs> {
-        self.legs.push(packet.key);
+    fn add(&mut self, further: &mut FurtherLegs, packet: &FirstPacket) -> Option<Legs> {
+        let place = further.get_mut(usize::from(self.sides).saturating_sub(1))?;
+        *place = packet.key;
+        self.sides += 1;
         self.is_relayed |=
             packet.interface == self.interface || packet.is_outside && self.is_outside;
-        (!self.is_relayed).then_some(self.legs)
+        (!self.is_relayed).then(|| self.legs(further))
     }
+}
+
+fn slot_of(identity: PacketIdentity) -> usize {
+    usize::try_from(identity.hash >> 32).unwrap_or_default() % SLOTS
 }
 
 const fn window_ns(identity: PacketIdentity) -> u64 {

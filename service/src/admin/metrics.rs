@@ -43,7 +43,7 @@ impl HttpMetrics {
             scrapes_displaced: make.counter(
                 "http_scrapes_displaced_total",
                 "Scrapes that were closed before their end for a new one: all slots were in use, and \
-                 their clients read the most slowly.",
+                 this one was the slowest, below 1 MB/s.",
             )?,
             certificates_loaded: loads.with_label_values(&["ok"]),
             certificates_failed: loads.with_label_values(&["failed"]),

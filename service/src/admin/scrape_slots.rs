@@ -11,13 +11,15 @@ use crate::sync::lock;
 const MAX_SCRAPES: usize = 4;
 /// A scrape is not displaced before this age.
 const MIN_AGE: Duration = Duration::from_secs(1);
+/// A scrape that is faster than this is not displaced, octets per millisecond before compression.
+const MIN_RATE: u64 = 1000;
 
-/// Slots for scrapes. When none is free, a new scrape displaces the slowest one, so clients that do
-/// not read, or read little, cannot keep others out.
+/// Slots for scrapes. When none is free, a new scrape displaces the slowest one, if that is slower than
+/// 1 MB/s, so clients that do not read, or read little, cannot keep others out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ScrapeSlots(Arc<Mutex<Vec<Arc<Progress>>>>);
 
-/// How far a scrape is.
+/// Progress of a scrape.
 #[derive(Debug)]
 struct Progress {
     began: Instant,
@@ -62,7 +64,7 @@ fn slowest(scrapes: &[Arc<Progress>], now: Instant) -> Option<usize> {
         let can_end = scrape.connection.is_some() && age >= MIN_AGE;
         let milliseconds = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         let rate = scrape.octets.load(Ordering::Relaxed) / milliseconds.max(1);
-        can_end.then_some((rate, place))
+        (can_end && rate < MIN_RATE).then_some((rate, place))
     });
     rates.min().map(|(_, place)| place)
 }
@@ -116,7 +118,7 @@ mod tests {
         let (slots, began) = (ScrapeSlots::default(), some_time());
         let scrapes: Vec<_> = (0..4).map(|_| taken(&slots, began).unwrap()).collect();
         for (octets, (slot, _)) in [900, 100, 500, 700].into_iter().zip(&scrapes) {
-            slot.advance(octets * 1_000_000);
+            slot.advance(octets * 1000);
         }
         let later = began + MIN_AGE;
         let (fifth, _) = taken(&slots, later).unwrap();
@@ -131,6 +133,11 @@ mod tests {
         let (_sixth, _) = taken(&slots, later).unwrap();
         assert!(is_closed(&scrapes[1].1));
         drop(fifth);
+        // All that are left are young or fast.
+        let (_seventh, _) = taken(&slots, later).unwrap();
+        scrapes[0].0.advance(100_000);
+        scrapes[2].0.advance(300_000);
+        assert!(taken(&slots, later).is_none());
     }
 
     #[test]

@@ -34,6 +34,17 @@ impl Chunk {
         })
     }
 
+    /// The record at a position, and the hash of its flow.
+    #[must_use]
+    pub fn record(&self, at: usize) -> Option<(&[u8], u64)> {
+        let entry = self.entries.get(at)?;
+        let before = at
+            .checked_sub(1)
+            .and_then(|before| self.entries.get(before));
+        let begin = before.map_or(0, |before| before.end);
+        Some((self.octets.get(begin..entry.end)?, entry.flow_hash))
+    }
+
     /// Number of records.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -125,6 +136,7 @@ mod tests {
                 (text("one"), 1)
             ]
         );
+        assert!((0..5).map_while(|at| all.record(at)).eq(records));
         assert!(all.size() <= 5 * entry);
     }
 }

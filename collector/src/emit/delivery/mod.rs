@@ -1,21 +1,21 @@
 //! Delivery: enriched records to an engine that keeps history.
 //!
-//! The forward thread encodes records into [`Chunk`]s, which cross a queue that is bounded in octets. The thread of the
+//! Each pipeline encodes its records into [`Chunk`]s, which cross a queue that is bounded in octets. The thread of the
 //! target delivers them through a [`Client`], and repeats what failed until it succeeds, is refused for good, or the
 //! time to stop is over. Nothing waits for an engine: live, records that the queue has no room for are lost and counted.
 
 mod chunk;
 mod compression;
-mod exporter;
 mod parameters;
 mod progress;
+mod sink;
 mod stream;
 
 pub use chunk::{Chunk, Entry};
 pub(super) use compression::Compression;
-pub use exporter::{DeliverySettings, start};
 pub(super) use parameters::Parameters;
 pub use progress::Progress;
+pub use sink::{Delivery, DeliverySettings, DeliverySink};
 pub(super) use stream::read_password;
 pub use stream::{ConnectError, Stream, TransportSettings};
 

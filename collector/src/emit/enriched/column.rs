@@ -54,14 +54,38 @@ pub struct Column {
     /// Its meaning, as a sentence.
     pub meaning: &'static str,
     /// Reads its value.
-    pub(super) read: for<'a> fn(&'a EnrichedRecord<'a>) -> Value<'a>,
+    pub(super) read: for<'a, 'b> fn(&'a EnrichedRecord<'b>) -> Value<'a>,
+}
+
+/// Columns that are written together.
+#[derive(Debug)]
+pub(super) struct ColumnGroup {
+    pub(super) columns: &'static [Column],
+    pub(super) variation: Variation,
+}
+
+/// How the values of a group differ between records. Nothing of it is needed to write them one by one.
+#[derive(Debug)]
+pub(super) enum Variation {
+    /// Every record has values of its own.
+    EachRecord,
+    /// Most records have no value in any of the columns: all for which this is false.
+    FewRecords(fn(&EnrichedRecord<'_>) -> bool),
+    /// All records of an exporter that do not name another one have the same values.
+    Origin,
+}
+
+impl ColumnGroup {
+    pub(super) const fn new(columns: &'static [Column], variation: Variation) -> Self {
+        Self { columns, variation }
+    }
 }
 
 pub(super) const fn column(
     number: u32,
     (name, kind): (&'static str, ColumnType),
     meaning: &'static str,
-    read: for<'a> fn(&'a EnrichedRecord<'a>) -> Value<'a>,
+    read: for<'a, 'b> fn(&'a EnrichedRecord<'b>) -> Value<'a>,
 ) -> Column {
     Column {
         number,

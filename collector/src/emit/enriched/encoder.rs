@@ -2,17 +2,23 @@
 //! record had the names.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::column::Column;
+use super::column::{Column, ColumnGroup, Variation};
+use super::health_columns::HEALTH_GROUP;
 use super::{EndpointSide, EnrichedRecord, json, protobuf, row_binary};
-use super::{endpoint_columns, flow_columns, health_columns};
+use super::{endpoint_columns, flow_columns};
 use crate::inventory::EndpointId;
+use crate::pipeline::Origin;
+use crate::snapshots::Snapshots;
 
-/// Octets of endpoints that are kept.
-const MAX_KEPT_OCTETS: usize = 32 << 20;
+/// Octets of endpoints that are kept, with their entries.
+const MAX_KEPT_OCTETS: usize = 16 << 20;
+/// Octets of an entry.
+const ENTRY_OCTETS: usize = size_of::<(EndpointKey, Range<usize>)>() + 1;
 
 /// How records are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +31,23 @@ pub enum RecordFormat {
     RowBinary,
 }
 
-/// Encodes records of the same snapshots.
+/// Encodes records.
 #[derive(Debug)]
 pub struct Encoder {
     format: RecordFormat,
+    /// The snapshots that the kept columns are from.
+    snapshots: Option<Snapshots>,
+    origin: KeptOrigin,
     /// The encoded columns of endpoints.
     octets: Vec<u8>,
     kept: HashMap<EndpointKey, Range<usize>, RandomState>,
+}
+
+/// The encoded columns of the last origin.
+#[derive(Debug, Default)]
+struct KeptOrigin {
+    origin: Option<Arc<Origin>>,
+    octets: Vec<u8>,
 }
 
 /// What the columns of an endpoint depend on, besides the snapshots.
@@ -59,27 +75,72 @@ impl Encoder {
     pub fn new(format: RecordFormat) -> Self {
         Self {
             format,
+            snapshots: None,
+            origin: KeptOrigin::default(),
             octets: Vec::new(),
             kept: HashMap::default(),
         }
     }
 
-    /// Forgets the endpoints: the next records are of other snapshots.
-    pub fn forget_endpoints(&mut self) {
+    fn forget_endpoints(&mut self) {
         self.octets.clear();
         self.kept.clear();
     }
 
     /// Appends a record.
     pub fn encode(&mut self, record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
+        let snapshots = self.snapshots.as_ref();
+        if !snapshots.is_some_and(|snapshots| snapshots.is_same(record.snapshots)) {
+            self.forget_endpoints();
+            self.origin.origin = None;
+            self.snapshots = Some(record.snapshots.clone());
+        }
         let begin = out.len();
-        self.format.write(&flow_columns::FLOW, record, out);
+        for group in &flow_columns::FLOW {
+            self.encode_group(group, record, out);
+        }
         self.encode_endpoint(EndpointSide::Source, record, out);
         self.encode_endpoint(EndpointSide::Destination, record, out);
-        self.format.write(&health_columns::HEALTH, record, out);
+        self.encode_group(&HEALTH_GROUP, record, out);
         if self.format == RecordFormat::Json {
             json::enclose(begin, out);
         }
+    }
+
+    /// Appends a group of columns.
+    fn encode_group(
+        &mut self,
+        group: &ColumnGroup,
+        record: &EnrichedRecord<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        match group.variation {
+            // A row has every column.
+            Variation::FewRecords(are_in)
+                if self.format != RecordFormat::RowBinary && !are_in(record) => {}
+            Variation::Origin if record.record.exporter_address.is_unspecified() => {
+                self.encode_origin(group, record, out);
+            }
+            _ => self.format.write(group.columns, record, out),
+        }
+    }
+
+    fn encode_origin(
+        &mut self,
+        group: &ColumnGroup,
+        record: &EnrichedRecord<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let KeptOrigin { origin, octets } = &mut self.origin;
+        if !origin
+            .as_ref()
+            .is_some_and(|origin| Arc::ptr_eq(origin, record.origin))
+        {
+            *origin = Some(Arc::clone(record.origin));
+            octets.clear();
+            self.format.write(group.columns, record, octets);
+        }
+        out.extend_from_slice(octets);
     }
 
     fn encode_endpoint(
@@ -92,7 +153,7 @@ impl Encoder {
             EndpointSide::Source => &endpoint_columns::SOURCE,
             EndpointSide::Destination => &endpoint_columns::DESTINATION,
         };
-        if record.names(side).host.is_some() {
+        if record.host(side).is_some() {
             // There are many host names for one endpoint.
             return self.format.write(columns, record, out);
         }
@@ -108,7 +169,8 @@ impl Encoder {
         }
         let begin = out.len();
         self.format.write(columns, record, out);
-        if self.octets.len() > MAX_KEPT_OCTETS {
+        let entries = self.kept.len().saturating_mul(ENTRY_OCTETS);
+        if self.octets.len().saturating_add(entries) > MAX_KEPT_OCTETS {
             self.forget_endpoints();
         }
         let at = self.octets.len();
@@ -120,10 +182,10 @@ impl Encoder {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use flowproto::record::Sampling;
 
     use super::*;
-    use crate::emit::enriched::{columns, test_record};
+    use crate::emit::enriched::test_record;
     use crate::inventory::IndexWriter;
     use crate::snapshots::SnapshotStore;
 
@@ -142,7 +204,7 @@ mod tests {
         ] {
             let mut encoder = Encoder::new(format);
             for record in [&record, &reply, &via_service].repeat(2) {
-                let enriched = EnrichedRecord::new(record, &snapshots, test_record::NOW);
+                let enriched = record.enriched(&snapshots);
                 let (mut kept, mut new) = (Vec::new(), Vec::new());
                 encoder.encode(&enriched, &mut kept);
                 Encoder::new(format).encode(&enriched, &mut new);
@@ -159,14 +221,12 @@ mod tests {
         let mut encoder = Encoder::new(RecordFormat::Json);
         let encode = |encoder: &mut Encoder, snapshots| {
             let mut out = Vec::new();
-            let enriched = EnrichedRecord::new(&record, snapshots, test_record::NOW);
-            encoder.encode(&enriched, &mut out);
+            encoder.encode(&record.enriched(snapshots), &mut out);
             String::from_utf8(out).unwrap()
         };
         assert!(encode(&mut encoder, &snapshots).contains("\"sourcePodName\":\"web-1\""));
         let index = IndexWriter::default().current();
         let empty = SnapshotStore::new(index, Arc::default(), "").load();
-        encoder.forget_endpoints();
         assert!(!encode(&mut encoder, &empty).contains("web-1"));
     }
 
@@ -182,8 +242,7 @@ mod tests {
             let mut encoder = Encoder::new(format);
             let mut out = Vec::with_capacity(1 << 20);
             let mut encode = || {
-                let enriched = EnrichedRecord::new(&record, &snapshots, test_record::NOW);
-                encoder.encode(&enriched, &mut out);
+                encoder.encode(&record.enriched(&snapshots), &mut out);
             };
             encode();
             let allocated = allocation_counter::measure(|| (0..100).for_each(|_| encode()));
@@ -193,11 +252,41 @@ mod tests {
     }
 
     #[test]
-    fn the_columns_of_a_record_are_those_of_its_flow_its_endpoints_and_its_health() {
-        let parts = flow_columns::FLOW.len()
-            + endpoint_columns::SOURCE.len()
-            + endpoint_columns::DESTINATION.len()
-            + health_columns::HEALTH.len();
-        assert_eq!(parts, columns().count());
+    fn a_group_is_encoded_as_its_columns_one_by_one() {
+        let snapshots = test_record::snapshots();
+        let record = test_record::record(&snapshots);
+        let mut plain = record.clone();
+        plain.record.interfaces = None;
+        plain.record.sampling = Sampling::NONE;
+        let mut relayed = record.clone();
+        relayed.record.exporter_address = record.record.key.source_address;
+        let mut of_other_origin = record.clone();
+        of_other_origin.origin = Arc::new(Origin {
+            observation_domain_id: 2,
+            ..Origin::clone(&record.origin)
+        });
+        for format in [
+            RecordFormat::Protobuf,
+            RecordFormat::Json,
+            RecordFormat::RowBinary,
+        ] {
+            let mut encoder = Encoder::new(format);
+            for record in [
+                &record,
+                &record,
+                &plain,
+                &relayed,
+                &of_other_origin,
+                &record,
+            ] {
+                let enriched = record.enriched(&snapshots);
+                for group in flow_columns::FLOW.iter().chain([&HEALTH_GROUP]) {
+                    let (mut whole, mut out) = (Vec::new(), Vec::new());
+                    format.write(group.columns, &enriched, &mut whole);
+                    encoder.encode_group(group, &enriched, &mut out);
+                    assert_eq!(out, whole, "{format:?}");
+                }
+            }
+        }
     }
 }

@@ -19,31 +19,31 @@ macro_rules! endpoint {
                 $first + 0,
                 (EndpointMember::Namespace.name($name_side), NAME),
                 concat!("Namespace of the ", stringify!($side), "."),
-                |e| Value::Text(&e.$side.view.endpoint.namespace),
+                |e| Value::Text(&e.$side().view.endpoint.namespace),
             ),
             column(
                 $first + 1,
                 (EndpointMember::NamespaceGroup.name($name_side), NAME),
                 "Group of that namespace.",
-                |e| Value::Text(e.$side.namespace_group()),
+                |e| Value::Text(e.$side().namespace_group()),
             ),
             column(
                 $first + 2,
                 (EndpointMember::WorkloadKind.name($name_side), NAME),
                 concat!("Kind of the workload of the ", stringify!($side), "."),
-                |e| Value::Text(&e.$side.view.endpoint.workload_kind),
+                |e| Value::Text(&e.$side().view.endpoint.workload_kind),
             ),
             column(
                 $first + 3,
                 (EndpointMember::WorkloadName.name($name_side), NAME),
                 concat!("Name of the workload of the ", stringify!($side), "."),
-                |e| Value::Text(e.$side.view.workload_name()),
+                |e| Value::Text(e.$side().view.workload_name()),
             ),
             column(
                 $first + 4,
                 (EndpointMember::PodName.name($name_side), TEXT),
                 "Name of the pod.",
-                |e| Value::Text(e.$side.pod_name()),
+                |e| Value::Text(e.$side().pod_name()),
             ),
             column(
                 $first + 5,
@@ -53,89 +53,89 @@ macro_rules! endpoint {
                     stringify!($side),
                     "."
                 ),
-                |e| service(&e.$side, |s| &s.namespace),
+                |e| service(e.$side(), |s| &s.namespace),
             ),
             column(
                 $first + 6,
                 (EndpointMember::ServiceName.name($name_side), NAME),
                 "Name of that Service.",
-                |e| service(&e.$side, |s| &s.name),
+                |e| service(e.$side(), |s| &s.name),
             ),
             column(
                 $first + 7,
                 (EndpointMember::NodeName.name($name_side), NAME),
                 concat!("Node of the ", stringify!($side), "."),
-                |e| node(&e.$side, |n| &n.name),
+                |e| node(e.$side(), |n| &n.name),
             ),
             column(
                 $first + 8,
                 (EndpointMember::NodePool.name($name_side), NAME),
                 "Pool of that node.",
-                |e| node(&e.$side, |n| &n.pool),
+                |e| node(e.$side(), |n| &n.pool),
             ),
             column(
                 $first + 9,
                 (EndpointMember::Zone.name($name_side), NAME),
                 "Zone of that node.",
-                |e| node(&e.$side, |n| &n.zone),
+                |e| node(e.$side(), |n| &n.zone),
             ),
             column(
                 $first + 10,
                 (EndpointMember::Region.name($name_side), NAME),
                 "Region of that node.",
-                |e| node(&e.$side, |n| &n.region),
+                |e| node(e.$side(), |n| &n.region),
             ),
             column(
                 $first + 11,
                 (EndpointMember::Name.name($name_side), NAME),
                 concat!("Name of an external ", stringify!($side), "."),
-                |e| Value::Text(e.$side.external_name()),
+                |e| Value::Text(e.$side().external_name()),
             ),
             column(
                 $first + 12,
                 (EndpointMember::AsNumber.name($name_side), U32),
                 concat!("AS number of an external ", stringify!($side), "."),
-                |e| number(e.$side.view.attributes.as_number),
+                |e| number(e.$side().view.attributes.as_number),
             ),
             column(
                 $first + 13,
                 (EndpointMember::AsName.name($name_side), NAME),
                 "Organisation of that AS.",
-                |e| Value::Text(&e.$side.view.attributes.as_organisation),
+                |e| Value::Text(&e.$side().view.attributes.as_organisation),
             ),
             column(
                 $first + 14,
                 (EndpointMember::Country.name($name_side), NAME),
                 concat!("Country of an external ", stringify!($side), "."),
-                |e| Value::Text(&e.$side.view.attributes.country),
+                |e| Value::Text(&e.$side().view.attributes.country),
             ),
             column(
                 $first + 15,
                 (EndpointMember::CloudProvider.name($name_side), NAME),
                 concat!("Cloud provider of an external ", stringify!($side), "."),
-                |e| Value::Text(&e.$side.view.attributes.cloud_provider),
+                |e| Value::Text(&e.$side().view.attributes.cloud_provider),
             ),
             column(
                 $first + 16,
                 (EndpointMember::CloudService.name($name_side), NAME),
                 "Service of that cloud.",
-                |e| Value::Text(&e.$side.view.attributes.cloud_service),
+                |e| Value::Text(&e.$side().view.attributes.cloud_service),
             ),
             column(
                 $first + 17,
                 (EndpointMember::CloudRegion.name($name_side), NAME),
                 "Region of that cloud.",
-                |e| Value::Text(&e.$side.view.attributes.cloud_region),
+                |e| Value::Text(&e.$side().view.attributes.cloud_region),
             ),
         ]
     };
 }
 
 /// The columns of the source.
-pub(super) const SOURCE: [Column; COUNT] = endpoint!(source, EndpointSide::Source, 50);
+pub(super) static SOURCE: [Column; COUNT] = endpoint!(source, EndpointSide::Source, 50);
 
 /// The columns of the destination.
-pub(super) const DESTINATION: [Column; COUNT] =
+pub(super) static DESTINATION: [Column; COUNT] =
     endpoint!(destination, EndpointSide::Destination, 70);
 
 /// A text of the Service of an endpoint.

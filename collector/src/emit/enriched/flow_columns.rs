@@ -3,19 +3,20 @@
 //! Numbers and names are a published interface: a number is never used for another column, and a column that is
 //! removed leaves its number reserved.
 
-use flowproto::record::Sampling;
+use flowproto::record::{Sampling, SecurityProtocol};
 use flowproto::{Address, FlowRecord};
 
 use super::super::endpoint_member::{EndpointMember, EndpointSide};
+use super::super::record::origin_address;
 use super::EnrichedRecord;
-use super::column::{Column, ColumnType, Value, column, number, optional};
+use super::column::{Column, ColumnGroup, ColumnType, Value, Variation, column, number, optional};
 
 fn number_if<T: Into<u64>>(value: Option<T>) -> Value<'static> {
     value.map_or(Value::Absent, number)
 }
 
 const fn record<'a>(enriched: &EnrichedRecord<'a>) -> &'a FlowRecord {
-    &enriched.forwarded.record
+    enriched.record
 }
 
 const BOOL: ColumnType = ColumnType::Bool;
@@ -28,7 +29,23 @@ const ADDRESS: ColumnType = ColumnType::Address;
 const NAME: ColumnType = ColumnType::Name;
 
 /// The columns of the flow itself, in the order of their numbers.
-pub(super) const FLOW: [Column; 49] = [
+pub(super) static FLOW: [ColumnGroup; 10] = [
+    ColumnGroup::new(&TRAFFIC, Variation::EachRecord),
+    few(&INTERFACES, |e| record(e).interfaces.is_some()),
+    few(&SAMPLING, |e| record(e).sampling != Sampling::NONE),
+    few(&ROUTING, |e| is_routed(record(e))),
+    few(&TRANSLATION, |e| record(e).translation.is_some()),
+    few(&TUNNEL, |e| record(e).tunnel.is_some()),
+    ColumnGroup::new(&ORIGIN, Variation::Origin),
+    ColumnGroup::new(&CLASS, Variation::EachRecord),
+    few(&ENCAPSULATION, |e| record(e).tunnel.is_some()),
+    few(&PROTECTION, |e| {
+        record(e).security_protocol != SecurityProtocol::None
+    }),
+];
+
+/// What is measured of the packets.
+static TRAFFIC: [Column; 21] = [
     column(
         1,
         ("flowEndMilliseconds", TIME),
@@ -93,25 +110,25 @@ pub(super) const FLOW: [Column; 49] = [
         10,
         ("octets", U64),
         "Octets scaled by the sampling, as the metrics count them.",
-        |e| number(e.forwarded.measures.bytes),
+        |e| number(e.measures.bytes),
     ),
     column(
         11,
         ("packets", U64),
         "Packets scaled by the sampling, as the metrics count them.",
-        |e| number(e.forwarded.measures.packets),
+        |e| number(e.measures.packets),
     ),
     column(
         12,
         ("connections", U64),
         "New connections, as the metrics count them.",
-        |e| number(e.forwarded.measures.connections),
+        |e| number(e.measures.connections),
     ),
     column(
         13,
         ("counted", BOOL),
         "The metrics count this record.",
-        |e| number(e.forwarded.is_counted),
+        |e| number(e.is_counted),
     ),
     column(
         14,
@@ -155,6 +172,10 @@ pub(super) const FLOW: [Column; 49] = [
     column(21, ("vlanId", U16), "VLAN; 0 if untagged.", |e| {
         number(record(e).vlan_id)
     }),
+];
+
+/// The interfaces at the Observation Point.
+static INTERFACES: [Column; 3] = [
     column(
         22,
         ("ingressInterface", U32),
@@ -173,6 +194,10 @@ pub(super) const FLOW: [Column; 49] = [
         "Direction at the Observation Point: 0 ingress, 1 egress.",
         |e| number_if(record(e).interfaces.and_then(|i| i.flow_direction)),
     )),
+];
+
+/// The sampling in force.
+static SAMPLING: [Column; 2] = [
     column(
         25,
         ("samplingPacketInterval", U32),
@@ -185,6 +210,10 @@ pub(super) const FLOW: [Column; 49] = [
         "Packets skipped in a row; 0 if not sampled.",
         |e| sampled(record(e).sampling, |s| s.space),
     ),
+];
+
+/// What a router knows of the route.
+static ROUTING: [Column; 5] = [
     column(
         27,
         ("bgpSourceAsNumber", U32),
@@ -212,6 +241,10 @@ pub(super) const FLOW: [Column; 49] = [
     column(31, ("ipNextHopAddress", ADDRESS), "Next hop.", |e| {
         address(record(e).ip_next_hop_address)
     }),
+];
+
+/// Addresses and ports after translation.
+static TRANSLATION: [Column; 4] = [
     column(
         32,
         ("postNATSourceAddress", ADDRESS),
@@ -236,6 +269,10 @@ pub(super) const FLOW: [Column; 49] = [
         "Port of the destination after translation.",
         |e| translated(e, |t| number(t.post_napt_destination_port)),
     ),
+];
+
+/// The tunnel that the packets were in.
+static TUNNEL: [Column; 4] = [
     column(
         36,
         ("tunnelType", U8),
@@ -257,61 +294,87 @@ pub(super) const FLOW: [Column; 49] = [
         "Address of the receiver of the outer header.",
         |e| tunnelled(e, |t| address(t.tunnel_destination_address)),
     ),
+];
+
+/// Where the record is from.
+static ORIGIN: [Column; 5] = [
     column(
         40,
         ("exporterAddress", ADDRESS),
         "Address of the Original Exporter.",
-        |e| Value::Address(e.forwarded.origin_address()),
+        |e| Value::Address(origin_address(e.record, e.origin)),
     ),
     column(
         41,
         ("observationDomainId", U32),
         "Observation Domain, Source ID or engine of the exporter.",
-        |e| number(e.forwarded.origin.observation_domain_id),
+        |e| number(e.origin.observation_domain_id),
     ),
     column(
         42,
         ("observationDomainName", NAME),
         "Name of the Observation Domain: the node of a probe.",
-        |e| Value::Text(&e.forwarded.origin.name),
+        |e| Value::Text(&e.origin.name),
     ),
     column(
         43,
         ("exportVersion", U16),
         "Version of the export protocol: 5, 7, 9, or 10 for IPFIX.",
-        |e| number(e.forwarded.origin.version.number()),
+        |e| number(e.origin.version.number()),
     ),
     column(44, ("clusterId", NAME), "Name of the cluster.", |e| {
         Value::Text(&e.snapshots.cluster_name)
     }),
+];
+
+/// How the collector has classified it.
+static CLASS: [Column; 3] = [
     column(
         45,
         ("trafficClass", NAME),
         "Kinds of the endpoints, such as pod_to_pod.",
-        |e| Value::Text(e.forwarded.endpoints.class().as_str()),
+        |e| Value::Text(e.endpoints.class().as_str()),
     ),
     column(46, ("trafficScope", NAME), "internal or external.", |e| {
-        Value::Text(e.forwarded.endpoints.scope().into())
+        Value::Text(e.endpoints.scope().into())
     }),
     column(
         47,
         ("collectionTimeMilliseconds", TIME),
-        "Time at which the collector has encoded the record, milliseconds since the epoch.",
+        "Time of collection, milliseconds since the epoch.",
         |e| number(e.collected_milliseconds),
     ),
-    column(
-        48,
-        ("tunnelEncapsulation", NAME),
-        "Encapsulation of the tunnel: ipip, vxlan, gre, geneve, mpls, gtp-u, teredo, l2tp, gue, fou, srv6 or ethernet.",
-        |e| tunnelled(e, |t| Value::Text(t.tunnel_type.into())),
-    ),
-    column(
-        49,
-        ("securityProtocol", NAME),
-        "Protection of the packets: ah, esp or wireguard.",
-        |e| Value::Text(record(e).security_protocol.into()),
-    ),
 ];
+
+/// The encapsulation of the tunnel.
+static ENCAPSULATION: [Column; 1] = [column(
+    48,
+    ("tunnelEncapsulation", NAME),
+    "Encapsulation of the tunnel: ipip, vxlan, gre, geneve, mpls, gtp-u, teredo, l2tp, gue, fou, srv6 or ethernet.",
+    |e| tunnelled(e, |t| Value::Text(t.tunnel_type.into())),
+)];
+
+/// The protection of the packets.
+static PROTECTION: [Column; 1] = [column(
+    49,
+    ("securityProtocol", NAME),
+    "Protection of the packets: ah, esp or wireguard.",
+    |e| Value::Text(record(e).security_protocol.into()),
+)];
+
+/// Columns of few records.
+const fn few(columns: &'static [Column], are_in: fn(&EnrichedRecord<'_>) -> bool) -> ColumnGroup {
+    ColumnGroup::new(columns, Variation::FewRecords(are_in))
+}
+
+/// True if a router has reported something of the route.
+const fn is_routed(record: &FlowRecord) -> bool {
+    record.bgp_source_as_number != 0
+        || record.bgp_destination_as_number != 0
+        || record.source_prefix_length != 0
+        || record.destination_prefix_length != 0
+        || !record.ip_next_hop_address.is_unspecified()
+}
 
 /// Sampling, if the record is sampled.
 fn sampled(sampling: Sampling, of: fn(Sampling) -> u32) -> Value<'static> {

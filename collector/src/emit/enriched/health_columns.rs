@@ -1,20 +1,56 @@
 //! The columns of connection health. They are 0 if the metrics do not count it: then another record
 //! has the same packets, or the same connection.
 
+use flowproto::tcp::RoundTripTime;
+
 use super::EnrichedRecord;
-use super::column::{Column, ColumnType, column, number};
-use crate::emit::record::ForwardedHealth;
+use super::column::{Column, ColumnGroup, ColumnType, Variation, column, number};
+use crate::pipeline::{ConnectionHealth, DecidedRecord};
+
+/// Connection health of a record, without what the metric families do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct EmittedHealth {
+    /// Retransmitted packets.
+    retransmitted_packets: u64,
+    /// Round-trip times between the observer and the destination.
+    round_trip_time: RoundTripTime,
+    /// Start and end of the connection.
+    connection: ConnectionHealth,
+}
+
+impl EmittedHealth {
+    /// `None` if the record reports none, or if nothing of it is counted.
+    pub(super) fn of(decided: &DecidedRecord<'_>) -> Option<Self> {
+        let health = decided.health?;
+        let mut counted = None;
+        if decided.verdict.is_counted() {
+            counted = Some(Self {
+                retransmitted_packets: health.packets.retransmitted,
+                round_trip_time: health.round_trip_time,
+                ..Self::default()
+            });
+        }
+        if decided.is_connection_counted {
+            counted.get_or_insert_default().connection = health.connection;
+        }
+        counted
+    }
+}
 
 const U32: ColumnType = ColumnType::Unsigned32;
 const U64: ColumnType = ColumnType::Unsigned64;
 
-const fn health<'a>(enriched: &EnrichedRecord<'a>) -> &'a ForwardedHealth {
-    &enriched.forwarded.health
+fn health(enriched: &EnrichedRecord<'_>) -> EmittedHealth {
+    enriched.health.unwrap_or_default()
 }
+
+/// The columns of connection health, which few records have.
+pub(super) static HEALTH_GROUP: ColumnGroup =
+    ColumnGroup::new(&HEALTH, Variation::FewRecords(|e| e.health.is_some()));
 
 /// The columns of connection health, in the order of their numbers. The first three are of the packets of the
 /// record, the others of its connection.
-pub(super) const HEALTH: [Column; 8] = [
+pub(super) static HEALTH: [Column; 8] = [
     column(
         88,
         ("retransmittedPackets", U64),

@@ -1,11 +1,31 @@
 //! JSON: a record as an object in one line. Values of 0 and empty texts are left out, unless they are optional.
 
+use std::sync::LazyLock;
+
 use flowproto::json;
 
-use super::{Column, ColumnType, EnrichedRecord, Value};
+use super::{Column, ColumnType, EnrichedRecord, Value, columns};
+
+/// What precedes the value of a column, by its number: a comma, its name and a colon.
+static NAMES: LazyLock<Vec<Box<[u8]>>> = LazyLock::new(|| {
+    let mut names = Vec::new();
+    for column in columns() {
+        let at = index(column);
+        names.resize(at.saturating_add(1), Box::default());
+        if let Some(name) = names.get_mut(at) {
+            *name = format!(",\"{}\":", column.name).into_bytes().into();
+        }
+    }
+    names
+});
+
+fn index(column: &Column) -> usize {
+    usize::try_from(column.number).unwrap_or(usize::MAX)
+}
 
 /// Appends the members of columns, each after a comma.
 pub(super) fn write(columns: &[Column], record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
+    let names = &*NAMES;
     for column in columns {
         let value = (column.read)(record);
         let is_absent = match value {
@@ -16,9 +36,8 @@ pub(super) fn write(columns: &[Column], record: &EnrichedRecord<'_>, out: &mut V
         if is_absent {
             continue;
         }
-        out.extend_from_slice(b",\"");
-        out.extend_from_slice(column.name.as_bytes());
-        out.extend_from_slice(b"\":");
+        let name = names.get(index(column));
+        out.extend_from_slice(name.map_or(b"", |name| name));
         match value {
             Value::Absent => {}
             Value::Number(_) if column.kind == ColumnType::Bool => out.extend_from_slice(b"true"),
@@ -40,7 +59,6 @@ pub(super) fn enclose(begin: usize, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::emit::enriched::{Encoder, RecordFormat, test_record};
 
     #[test]
@@ -48,10 +66,7 @@ mod tests {
         let snapshots = test_record::snapshots();
         let record = test_record::record(&snapshots);
         let mut out = Vec::new();
-        Encoder::new(RecordFormat::Json).encode(
-            &EnrichedRecord::new(&record, &snapshots, test_record::NOW),
-            &mut out,
-        );
+        Encoder::new(RecordFormat::Json).encode(&record.enriched(&snapshots), &mut out);
         let object: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(object["sourceAddress"], "10.1.1.1");
         assert_eq!(object["flowEndMilliseconds"], test_record::NOW);

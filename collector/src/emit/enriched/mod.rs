@@ -1,7 +1,7 @@
 //! The enriched record: a flow record with the names of its endpoints, for engines that keep history.
 //!
 //! [`columns`] lists its columns. The encodings ([`RecordFormat`]) and their schemas ([`schema`], [`sql`]) follow from
-//! it. Names are looked up while a record is encoded.
+//! it. Names are looked up while a record is encoded, and only if the encoded names of its endpoints are not kept.
 
 mod column;
 mod encoder;
@@ -17,31 +17,48 @@ pub mod sql;
 #[cfg(test)]
 mod test_record;
 
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use flowproto::FlowRecord;
+use kipfix_export::spread::hash_of_flow;
+
 use super::endpoint_member::EndpointSide;
-use super::record::ForwardedRecord;
+use super::record::host_names_of;
 use crate::inventory::{Endpoint, EndpointId, EndpointKind};
+use crate::pipeline::enrich::Endpoints;
+use crate::pipeline::{DecidedRecord, Measures, Origin};
 use crate::snapshots::{EndpointView, Snapshots};
 
 pub use column::{Column, ColumnType, Value};
 pub use encoder::{Encoder, RecordFormat};
+use health_columns::EmittedHealth;
 
 /// All columns, in the order of their numbers.
 pub fn columns() -> impl Iterator<Item = &'static Column> {
     let endpoints = endpoint_columns::SOURCE
         .iter()
         .chain(&endpoint_columns::DESTINATION);
-    let flow = flow_columns::FLOW.iter().chain(endpoints);
-    flow.chain(&health_columns::HEALTH)
+    let flow = flow_columns::FLOW.iter().flat_map(|group| group.columns);
+    flow.chain(endpoints).chain(&health_columns::HEALTH)
 }
 
 /// A record with the names of its endpoints.
 #[derive(Debug)]
 pub struct EnrichedRecord<'a> {
-    forwarded: &'a ForwardedRecord,
+    /// The record of its own direction, with its counters and times as received.
+    record: &'a FlowRecord,
+    endpoints: &'a Endpoints,
+    /// Host names of the endpoints, if they are external.
+    hosts: [Option<&'a str>; 2],
+    origin: &'a Arc<Origin>,
+    measures: Measures,
+    is_counted: bool,
+    health: Option<EmittedHealth>,
     snapshots: &'a Snapshots,
     collected_milliseconds: u64,
-    source: EndpointNames<'a>,
-    destination: EndpointNames<'a>,
+    source: OnceCell<EndpointNames<'a>>,
+    destination: OnceCell<EndpointNames<'a>>,
 }
 
 /// One endpoint with its names.
@@ -55,43 +72,68 @@ struct EndpointNames<'a> {
 }
 
 impl<'a> EnrichedRecord<'a> {
-    /// Looks up the endpoints of a record. `now_milliseconds` since the epoch becomes its time of collection.
+    /// One direction of a decided record. `record` is the received record as seen from that direction.
+    /// `now_milliseconds` since the epoch becomes its time of collection.
     #[must_use]
     pub fn new(
-        forwarded: &'a ForwardedRecord,
+        decided: &DecidedRecord<'a>,
+        record: &'a FlowRecord,
         snapshots: &'a Snapshots,
         now_milliseconds: u64,
     ) -> Self {
-        let endpoints = &forwarded.endpoints;
-        let names = |id: EndpointId, service: Option<EndpointId>, host| EndpointNames {
-            view: snapshots.endpoint(id),
-            service: service.map(|id| snapshots.endpoint(id).endpoint),
-            host,
-        };
-        let [source_host, destination_host] = forwarded.host_names();
         Self {
-            source: names(endpoints.source.id, endpoints.source_service, source_host),
-            destination: names(
-                endpoints.destination.id,
-                endpoints.destination_service,
-                destination_host,
-            ),
-            forwarded,
+            record,
+            endpoints: decided.endpoints,
+            hosts: host_names_of(record, decided.endpoints),
+            origin: decided.origin,
+            measures: decided.flow.measures,
+            is_counted: decided.verdict.is_counted(),
+            health: EmittedHealth::of(decided),
             snapshots,
             collected_milliseconds: now_milliseconds,
+            source: OnceCell::new(),
+            destination: OnceCell::new(),
         }
     }
 
-    const fn names(&self, side: EndpointSide) -> &EndpointNames<'a> {
+    /// The hash of its flow, equal for both directions.
+    #[must_use]
+    pub fn flow_hash(&self) -> u64 {
+        hash_of_flow(&self.record.key)
+    }
+
+    fn source(&self) -> &EndpointNames<'a> {
+        let names = || self.names(EndpointSide::Source);
+        self.source.get_or_init(names)
+    }
+
+    fn destination(&self) -> &EndpointNames<'a> {
+        let names = || self.names(EndpointSide::Destination);
+        self.destination.get_or_init(names)
+    }
+
+    /// Looks up the names of an endpoint.
+    fn names(&self, side: EndpointSide) -> EndpointNames<'a> {
+        let (id, service) = self.endpoint(side);
+        EndpointNames {
+            view: self.snapshots.endpoint(id),
+            service: service.map(|id| self.snapshots.endpoint(id).endpoint),
+            host: self.host(side),
+        }
+    }
+
+    /// The host name by which the endpoint at a side was reached, if it is external.
+    const fn host(&self, side: EndpointSide) -> Option<&'a str> {
+        let [source, destination] = self.hosts;
         match side {
-            EndpointSide::Source => &self.source,
-            EndpointSide::Destination => &self.destination,
+            EndpointSide::Source => source,
+            EndpointSide::Destination => destination,
         }
     }
 
     /// The endpoint at a side, and its Service.
     const fn endpoint(&self, side: EndpointSide) -> (EndpointId, Option<EndpointId>) {
-        let endpoints = &self.forwarded.endpoints;
+        let endpoints = self.endpoints;
         match side {
             EndpointSide::Source => (endpoints.source.id, endpoints.source_service),
             EndpointSide::Destination => (endpoints.destination.id, endpoints.destination_service),

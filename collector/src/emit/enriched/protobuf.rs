@@ -35,7 +35,6 @@ fn octets(number: u32, octets: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::emit::enriched::{Encoder, RecordFormat, columns, test_record};
 
     /// Number, wire type, value and octets of each field.
@@ -72,10 +71,7 @@ mod tests {
         let snapshots = test_record::snapshots();
         let record = test_record::record(&snapshots);
         let mut out = Vec::new();
-        Encoder::new(RecordFormat::Protobuf).encode(
-            &EnrichedRecord::new(&record, &snapshots, test_record::NOW),
-            &mut out,
-        );
+        Encoder::new(RecordFormat::Protobuf).encode(&record.enriched(&snapshots), &mut out);
         let fields = fields(&out);
         let find = |name: &str| {
             let column = columns().find(|column| column.name == name).unwrap();

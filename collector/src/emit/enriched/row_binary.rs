@@ -66,10 +66,7 @@ mod tests {
         let snapshots = test_record::snapshots();
         let record = test_record::record(&snapshots);
         let mut out = Vec::new();
-        Encoder::new(RecordFormat::RowBinary).encode(
-            &EnrichedRecord::new(&record, &snapshots, test_record::NOW),
-            &mut out,
-        );
+        Encoder::new(RecordFormat::RowBinary).encode(&record.enriched(&snapshots), &mut out);
         let mut rest = &out[..];
         let mut values = std::collections::BTreeMap::new();
         for column in columns() {

@@ -1,5 +1,6 @@
 //! A record and a cluster for tests.
 
+use std::cell::OnceCell;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use flowproto::collector::Version;
 use flowproto::record::{BiflowDirection, FlowKey, Interfaces, Sampling};
 use flowproto::{Address, FlowRecord};
 
-use crate::emit::record::ForwardedRecord;
+use super::EnrichedRecord;
+use crate::emit::record::host_names_of;
 use crate::inventory::{self, Bounds, TimeRange};
 use crate::pipeline::enrich::{Endpoints, ResolvedEndpoint, TunnelUse};
 use crate::pipeline::{Measures, Origin};
@@ -32,8 +34,36 @@ pub(super) fn snapshots() -> Snapshots {
     SnapshotStore::new(index, Arc::default(), "prod").load()
 }
 
+/// A record with all that its columns are from.
+#[derive(Clone)]
+pub(super) struct TestRecord {
+    pub(super) record: FlowRecord,
+    pub(super) endpoints: Endpoints,
+    pub(super) origin: Arc<Origin>,
+    pub(super) measures: Measures,
+}
+
+impl TestRecord {
+    /// The record, counted, without health.
+    pub(super) fn enriched<'a>(&'a self, snapshots: &'a Snapshots) -> EnrichedRecord<'a> {
+        EnrichedRecord {
+            record: &self.record,
+            endpoints: &self.endpoints,
+            hosts: host_names_of(&self.record, &self.endpoints),
+            origin: &self.origin,
+            measures: self.measures,
+            is_counted: true,
+            health: None,
+            snapshots,
+            collected_milliseconds: NOW,
+            source: OnceCell::new(),
+            destination: OnceCell::new(),
+        }
+    }
+}
+
 /// A record of that pod to an external address, with the fields that need care.
-pub(super) fn record(snapshots: &Snapshots) -> ForwardedRecord {
+pub(super) fn record(snapshots: &Snapshots) -> TestRecord {
     let [source, destination] =
         [[10, 1, 1, 1], [198, 51, 100, 7]].map(|octets| Address::from(Ipv4Addr::from(octets)));
     let resolve = |address| {
@@ -44,7 +74,7 @@ pub(super) fn record(snapshots: &Snapshots) -> ForwardedRecord {
             certainty: found.certainty,
         }
     };
-    ForwardedRecord {
+    TestRecord {
         record: FlowRecord {
             key: FlowKey {
                 source_address: source,
@@ -86,7 +116,5 @@ pub(super) fn record(snapshots: &Snapshots) -> ForwardedRecord {
             packets: 300,
             connections: 0,
         },
-        is_counted: true,
-        health: crate::emit::record::ForwardedHealth::default(),
     }
 }

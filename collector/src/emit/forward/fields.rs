@@ -6,6 +6,7 @@ use flowproto::field::ElementId;
 use flowproto::record::{FlowRecord, Tunnel};
 
 use super::names::{self, Names};
+use super::record::ForwardedRecord;
 use super::shape::{
     CONNECTIONS, DESTINATION_AS, DESTINATION_PREFIX, DIRECTION, DURATION, ENCAPSULATED, END,
     END_REASON, FLOW_TYPE, HOP_V6, ICMP, INITIATED, INTERFACES, IPV6, KEYED, NAPT_DESTINATION,
@@ -13,7 +14,6 @@ use super::shape::{
     PORTS, SAMPLED, SECURED, SERVICE_PORT, SOURCE_AS, SOURCE_PREFIX, START, TCP, TUNNELLED, VLAN,
     VXLAN,
 };
-use crate::emit::record::ForwardedRecord;
 
 /// What fields are written from.
 pub(super) struct Source<'a> {

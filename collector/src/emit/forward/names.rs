@@ -5,7 +5,7 @@ use flowproto::element;
 use flowproto::exporter::options::ElementType;
 use flowproto::field::{ElementId, FieldSpecifier, VARIABLE_LENGTH};
 
-use crate::emit::record::ForwardedRecord;
+use super::record::ForwardedRecord;
 use crate::inventory::{EndpointId, EndpointKind};
 use crate::pipeline::enrich::TrafficClass;
 use crate::snapshots::{EndpointView, Snapshots};

@@ -14,8 +14,8 @@ use kipfix_export::{Encoding, RecordOf, SessionStart, TransportSession};
 use super::fields::{self, MAX_FIXED_OCTETS, Source, fixed_octets};
 use super::layouts::Layouts;
 use super::names::{self, Names};
+use super::record::ForwardedRecord;
 use super::shape::{Shape, TUNNELLED, fields_of};
-use crate::emit::record::ForwardedRecord;
 use crate::snapshots::{SnapshotStore, Snapshots};
 
 /// Templates and descriptions are sent again after this time …

@@ -6,7 +6,7 @@ use flowproto::protocol;
 use flowproto::record::{FlowEndReason, Sampling, SecurityProtocol, TunnelType};
 
 use super::names::Names;
-use crate::emit::record::ForwardedRecord;
+use super::record::ForwardedRecord;
 
 pub(super) const IPV6: u64 = 1;
 pub(super) const INTERFACES: u64 = 1 << 1;

@@ -18,6 +18,8 @@ const MAX_BATCH_OCTETS: usize = 512 << 10;
 const MIN_BATCH_OCTETS: usize = 16 << 10;
 /// Octets of the batches of a request.
 const MAX_REQUEST_OCTETS: usize = 4 << 20;
+/// Octets of the room that is kept for later batches.
+const MAX_SPARE_OCTETS: usize = 8 << 20;
 
 /// An idempotent producer for a topic.
 #[derive(Debug)]
@@ -26,13 +28,14 @@ pub struct Producer {
     id: Option<ProducerId>,
     partitions: Vec<Partition>,
     max_batch_octets: usize,
-    /// The encoded records of a batch.
-    records: Vec<u8>,
-    /// The batch.
+    /// The batch that is being sent.
     batch: Vec<u8>,
     /// The batches of a request.
     body: Vec<u8>,
-    spare: Vec<Vec<usize>>,
+    /// Batches whose room is used again.
+    spare: Vec<Batch>,
+    /// Octets of that room.
+    spare_octets: usize,
 }
 
 /// A partition with its records.
@@ -44,11 +47,12 @@ struct Partition {
 }
 
 /// Records of one partition.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Batch {
     /// Positions of the records in the chunk.
     records: Vec<usize>,
-    octets: usize,
+    /// The records as the broker stores them, without the header of the batch.
+    octets: Vec<u8>,
     timestamp: i64,
     /// It was sent, and whether it is stored is unknown.
     was_sent: bool,
@@ -63,10 +67,10 @@ impl Producer {
             id: None,
             partitions: Vec::new(),
             max_batch_octets: MAX_BATCH_OCTETS,
-            records: Vec::new(),
             batch: Vec::new(),
             body: Vec::new(),
             spare: Vec::new(),
+            spare_octets: 0,
         }
     }
 
@@ -89,35 +93,30 @@ impl Producer {
     }
 
     /// Distributes the records of a chunk over the partitions.
-    fn distribute(&mut self, values: &[(&[u8], u64)], progress: &mut Progress) {
+    fn distribute(&mut self, chunk: &Chunk, progress: &mut Progress) {
         let timestamp = i64::try_from(wall_clock_milliseconds()).unwrap_or_default();
         let count = self.cluster.leaders().len();
-        for (at, (value, hash)) in values.iter().enumerate() {
+        for (at, (value, hash)) in chunk.records().enumerate() {
             let octets = value.len().saturating_add(MAX_RECORD_OVERHEAD);
             if octets > MAX_BATCH_OCTETS {
                 progress.warn("a record is longer than a batch; such records are lost");
                 progress.lost(LossReason::TooLong, 1);
                 continue;
             }
-            let index = record_batch::partition_of(*hash, count);
+            let index = record_batch::partition_of(hash, count);
             let Some(partition) = self.partitions.get_mut(index) else {
                 continue;
             };
-            let open = partition.batches.back_mut();
-            let open =
-                open.filter(|batch| batch.octets.saturating_add(octets) <= self.max_batch_octets);
-            if let Some(batch) = open {
-                batch.records.push(at);
-                batch.octets = batch.octets.saturating_add(octets);
-            } else {
-                let mut records = self.spare.pop().unwrap_or_default();
-                records.push(at);
-                partition.batches.push_back(Batch {
-                    records,
-                    octets,
-                    timestamp,
-                    was_sent: false,
-                });
+            let open = partition.batches.back();
+            let room = self.max_batch_octets.saturating_sub(octets);
+            if open.is_none_or(|batch| batch.octets.len() > room) {
+                let mut batch = self.spare.pop().unwrap_or_default();
+                self.spare_octets = self.spare_octets.saturating_sub(batch.room());
+                batch.timestamp = timestamp;
+                partition.batches.push_back(batch);
+            }
+            if let Some(batch) = partition.batches.back_mut() {
+                batch.push(at, value, hash);
             }
         }
     }
@@ -126,7 +125,7 @@ impl Producer {
     fn send_round(
         &mut self,
         id: ProducerId,
-        values: &[(&[u8], u64)],
+        chunk: &Chunk,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
         let mut outcome = Ok(());
@@ -147,13 +146,13 @@ impl Producer {
         }
         let mut sent: Vec<(i32, Vec<usize>)> = Vec::new();
         for (leader, indexes) in by_leader {
-            match self.send(leader, indexes, id, values, progress) {
+            match self.send(leader, indexes, id, progress) {
                 Ok(indexes) => sent.push((leader, indexes)),
                 Err(failure) => outcome = Err(failure),
             }
         }
         for (leader, indexes) in sent {
-            if let Err(failure) = self.receive(leader, &indexes, progress) {
+            if let Err(failure) = self.receive(leader, &indexes, chunk, progress) {
                 outcome = Err(failure);
             }
         }
@@ -166,7 +165,6 @@ impl Producer {
         leader: i32,
         mut indexes: Vec<usize>,
         id: ProducerId,
-        values: &[(&[u8], u64)],
         progress: &mut Progress,
     ) -> Result<Vec<usize>, Failure> {
         self.body.clear();
@@ -181,11 +179,6 @@ impl Producer {
             if self.body.len() > MAX_REQUEST_OCTETS {
                 break;
             }
-            self.records.clear();
-            let records = batch.records.iter().filter_map(|at| values.get(*at));
-            for (offset, (value, hash)) in records.enumerate() {
-                record_batch::record(offset, *hash, value, &mut self.records);
-            }
             batch.was_sent = true;
             let header = BatchHeader {
                 producer: id,
@@ -193,7 +186,7 @@ impl Producer {
                 records: i32::try_from(batch.records.len()).unwrap_or(i32::MAX),
                 timestamp: batch.timestamp,
             };
-            record_batch::batch(&header, &self.records, compression, &mut self.batch);
+            record_batch::batch(&header, &batch.octets, compression, &mut self.batch);
             let index = i32::try_from(*index).unwrap_or(i32::MAX);
             requests::partition(index, &self.batch, &mut self.body);
             count += 1;
@@ -217,6 +210,7 @@ impl Producer {
         &mut self,
         leader: i32,
         indexes: &[usize],
+        chunk: &Chunk,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
         let connection = self.cluster.connection(leader, progress)?;
@@ -231,7 +225,7 @@ impl Producer {
         for (index, code) in outcomes {
             let index = usize::try_from(index).unwrap_or(usize::MAX);
             if indexes.contains(&index)
-                && let Err(failure) = self.evaluate(index, code, progress)
+                && let Err(failure) = self.evaluate(index, code, chunk, progress)
             {
                 outcome = Err(failure);
             }
@@ -244,6 +238,7 @@ impl Producer {
         &mut self,
         index: usize,
         code: i16,
+        chunk: &Chunk,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
         let topic = &self.cluster.target().topic;
@@ -256,7 +251,7 @@ impl Producer {
         };
         match errors::reaction(code) {
             Reaction::Stored => {
-                progress.delivered(batch.records.len(), batch.octets);
+                progress.delivered(batch.records.len(), batch.octets.len());
                 partition.advance();
                 self.recycle(index);
                 Ok(())
@@ -275,16 +270,13 @@ impl Producer {
             }
             Reaction::Split if batch.records.len() > 1 => {
                 let half = batch.records.len() / 2;
-                let records = batch.records.split_off(half);
-                let octets = batch.octets / 2;
-                batch.octets = octets;
+                let mut second = self.spare.pop().unwrap_or_default();
+                self.spare_octets = self.spare_octets.saturating_sub(second.room());
+                second.timestamp = batch.timestamp;
+                second.fill(&batch.records.split_off(half), chunk);
+                let first = std::mem::take(&mut batch.records);
                 batch.was_sent = false;
-                let second = Batch {
-                    records,
-                    octets,
-                    timestamp: batch.timestamp,
-                    was_sent: false,
-                };
+                batch.fill(&first, chunk);
                 partition.batches.insert(1, second);
                 self.max_batch_octets = (self.max_batch_octets / 2).max(MIN_BATCH_OCTETS);
                 Ok(())
@@ -311,9 +303,11 @@ impl Producer {
     fn recycle(&mut self, index: usize) {
         let partition = self.partitions.get_mut(index);
         if let Some(batch) = partition.and_then(|p| p.batches.pop_front()) {
-            let mut records = batch.records;
-            records.clear();
-            self.spare.push(records);
+            let octets = self.spare_octets.saturating_add(batch.room());
+            if octets <= MAX_SPARE_OCTETS {
+                self.spare_octets = octets;
+                self.spare.push(batch.cleared());
+            }
         }
     }
 
@@ -340,6 +334,39 @@ impl Producer {
     }
 }
 
+impl Batch {
+    /// Octets of its room.
+    const fn room(&self) -> usize {
+        let positions = self.records.capacity().saturating_mul(size_of::<usize>());
+        self.octets.capacity().saturating_add(positions)
+    }
+
+    /// Appends the record at a position of a chunk.
+    fn push(&mut self, at: usize, value: &[u8], hash: u64) {
+        record_batch::record(self.records.len(), hash, value, &mut self.octets);
+        self.records.push(at);
+    }
+
+    /// Replaces the records by those at positions of a chunk.
+    fn fill(&mut self, positions: &[usize], chunk: &Chunk) {
+        self.records.clear();
+        self.octets.clear();
+        for at in positions {
+            if let Some((value, hash)) = chunk.record(*at) {
+                self.push(*at, value, hash);
+            }
+        }
+    }
+
+    /// An empty batch with the same room.
+    fn cleared(mut self) -> Self {
+        self.records.clear();
+        self.octets.clear();
+        self.was_sent = false;
+        self
+    }
+}
+
 impl Partition {
     /// The first batch is stored.
     fn advance(&mut self) {
@@ -352,7 +379,6 @@ impl Partition {
 
 impl Client for Producer {
     fn deliver(&mut self, chunk: &Chunk, progress: &mut Progress) {
-        let values: Vec<(&[u8], u64)> = chunk.records().collect();
         let mut is_distributed = false;
         while !(is_distributed && self.is_done()) {
             if progress.must_stop() {
@@ -361,9 +387,9 @@ impl Client for Producer {
             let attempt = self.prepare(progress).and_then(|id| {
                 if !is_distributed {
                     is_distributed = true;
-                    self.distribute(&values, progress);
+                    self.distribute(chunk, progress);
                 }
-                self.send_round(id, &values, progress)
+                self.send_round(id, chunk, progress)
             });
             if let Err((loss, message)) = attempt {
                 progress.failed(loss, &message);

@@ -22,6 +22,9 @@ pub enum SavefileError {
          or another one that carries IP packets (docs/counting.md lists them)"
     )]
     UnsupportedLinkType(String),
+    /// libpcap has no filters for a link type of the file.
+    #[error("link type {0}: filters are not supported")]
+    UnsupportedFilter(String),
     /// The filter is invalid for a link type of the file.
     #[error("invalid filter {filter:?}: {message}")]
     InvalidFilter {

@@ -14,11 +14,8 @@ use crate::capture::libpcap::link_type_name;
 use crate::capture::offline_link::OfflineLink;
 use crate::capture::wireless;
 
-/// Link types that libpcap has under another `DLT_…` number.
-const LINKTYPE_ATM_RFC1483: u16 = 100;
-const DLT_ATM_RFC1483: i32 = 11;
 const LINKTYPE_RAW: u16 = 101;
-const DLT_RAW: i32 = 12;
+const LINKTYPE_ATM_CLIP: u16 = 106;
 
 /// Turns packets into frames, and counts those that the filter accepts.
 pub(super) struct FrameReader {
@@ -109,7 +106,8 @@ impl FrameReader {
         Ok(())
     }
 
-    /// Hands out the payloads of a wireless frame with several ones. False if it has one or none.
+    /// Hands out the payloads of an A-MSDU, and a frame without captured octets if any of them cannot be
+    /// read. False for other frames.
     #[cold]
     fn split(
         &mut self,
@@ -118,23 +116,30 @@ impl FrameReader {
         point: ObservationPoint,
         each: &mut impl FnMut(&Frame<'_>, ObservationPoint),
     ) -> bool {
-        let Some(subframes) = wireless::aggregate(link, frame.captured) else {
+        let Some(mut subframes) = wireless::aggregate(link, frame) else {
             return false;
         };
-        let mut is_split = false;
-        for subframe in subframes {
-            is_split = true;
+        let frames = self.frames;
+        let mut payload = |captured, wire_octets| {
             self.frames += 1;
-            self.octets += u64::from(subframe.wire_octets);
+            self.octets += u64::from(wire_octets);
             let frame = Frame {
-                captured: subframe.captured,
-                wire_octets: subframe.wire_octets,
+                captured,
+                wire_octets,
                 link_type: LinkType::Offline(OfflineLink::LLC),
                 ..*frame
             };
             each(&frame, point);
+        };
+        for subframe in subframes.by_ref() {
+            payload(subframe.captured, subframe.wire_octets);
         }
-        is_split
+        let lost_octets = subframes.lost_octets();
+        if lost_octets > 0 {
+            payload(&[], lost_octets);
+        }
+        // An A-MSDU that is cut in its first header is handed out as it is.
+        self.frames > frames
     }
 
     /// Takes the number of frames and of their octets on the wire since the last call.
@@ -179,6 +184,12 @@ impl Filter {
                  vlan; in live capture it matches them without"
             );
         }
+        // libpcap expects LLC in packets of Classical IP over ATM.
+        let has_llc = packet.octets.starts_with(&[0xaa, 0xaa, 0x03]);
+        let number = match number {
+            LINKTYPE_ATM_CLIP if !has_llc => LINKTYPE_RAW,
+            number => number,
+        };
         let program = self.program(number)?;
         Ok(program.accepts(packet.octets, packet.wire_octets))
     }
@@ -188,12 +199,12 @@ impl Filter {
         match self.programs.entry(number) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                let dlt = match number {
-                    LINKTYPE_ATM_RFC1483 => DLT_ATM_RFC1483,
-                    LINKTYPE_RAW => DLT_RAW,
-                    number => number.into(),
-                };
+                let dlt = dlt(number);
                 let program = Program::compile(&self.expression, dlt).map_err(|message| {
+                    if Program::compile("ip", dlt).is_err() {
+                        let name = link_type_name(pcap::Linktype(number.into()));
+                        return SavefileError::UnsupportedFilter(name);
+                    }
                     SavefileError::InvalidFilter {
                         filter: self.expression.clone(),
                         message,
@@ -202,6 +213,18 @@ impl Filter {
                 Ok(entry.insert(program))
             }
         }
+    }
+}
+
+/// The `DLT_…` number of libpcap for a link type of a savefile.
+fn dlt(number: u16) -> i32 {
+    match number {
+        // ATM of RFC 2684.
+        100 => 11,
+        // Raw IP, also by its number on OpenBSD.
+        LINKTYPE_RAW | 14 => 12,
+        LINKTYPE_ATM_CLIP => 19,
+        number => number.into(),
     }
 }
 

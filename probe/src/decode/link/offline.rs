@@ -2,6 +2,7 @@
 
 use super::{Network, Version, cisco_hdlc, ethernet, ethertype, mpls, ppp, split};
 use crate::capture::frame::LinkType;
+use crate::capture::named_link::named_link;
 use crate::capture::offline_link::{InnerLink, OfflineLink};
 use crate::capture::wireless::{self, Content};
 use crate::decode::packet::Undecodable;
@@ -23,6 +24,7 @@ pub(super) fn network_layer(link: OfflineLink, frame: &[u8]) -> Result<Network<'
             [0xaa, 0xaa, 0x03, ..] => ethertype(LLC, frame),
             _ => inner(InnerLink::Ip, frame),
         },
+        OfflineLink::Mpacket => mpacket(frame),
         OfflineLink::Mpls => mpls(frame, 0),
         OfflineLink::InfiniBand => {
             // A global route header, an EtherType and two reserved octets (RFC 4391 §6).
@@ -35,25 +37,21 @@ pub(super) fn network_layer(link: OfflineLink, frame: &[u8]) -> Result<Network<'
         ),
         OfflineLink::Wireless(header) => match wireless::content(header, frame) {
             Content::Payload(payload) => ethertype(LLC, payload),
-            // The reader of the savefile has split it, unless it is cut in its first header.
-            Content::Aggregate(mut subframes) => {
-                let first = subframes.next().ok_or(Undecodable::TruncatedLink)?;
-                ethertype(LLC, first.captured)
-            }
+            // The reader of the savefile hands out its subframes.
+            Content::Aggregate(_) => Err(Undecodable::TruncatedLink),
             Content::Encrypted => Err(Undecodable::Encrypted),
             Content::Corrupt => Err(Undecodable::CorruptFrame),
             Content::NoPacket => Err(Undecodable::NotIp),
             Content::Truncated => Err(Undecodable::TruncatedLink),
         },
-        OfflineLink::Ppi => {
-            let (dlt, rest) = wireless::ppi(frame).ok_or(Undecodable::TruncatedLink)?;
-            named(dlt, rest)
-        }
-        OfflineLink::Pktap => {
-            let (header, _) = split::<12>(frame)?;
-            let [length, _kind, dlt] = words(header);
-            let length = usize::try_from(length).unwrap_or(usize::MAX);
-            named(dlt, after(frame, length)?)
+        OfflineLink::Ppi | OfflineLink::Pktap => {
+            match named_link(link, frame).ok_or(Undecodable::TruncatedLink)? {
+                // Nested PPI or PKTAP headers are refused.
+                (LinkType::Offline(OfflineLink::Ppi | OfflineLink::Pktap), _) => {
+                    Err(Undecodable::NotIp)
+                }
+                (link_type, frame) => super::network_layer(link_type, frame),
+            }
         }
         OfflineLink::Nflog => nflog(frame),
         OfflineLink::Pflog => {
@@ -82,11 +80,15 @@ fn inner(link: InnerLink, frame: &[u8]) -> Result<Network<'_>, Undecodable> {
     }
 }
 
-/// Reads a frame whose link type a header names. That cannot be such a header again.
-fn named(dlt: u32, frame: &[u8]) -> Result<Network<'_>, Undecodable> {
-    match LinkType::from_dlt(i32::try_from(dlt).unwrap_or(-1)) {
-        LinkType::Offline(OfflineLink::Ppi | OfflineLink::Pktap) => Err(Undecodable::NotIp),
-        link_type => super::network_layer(link_type, frame),
+/// Reads an mPacket (IEEE 802.3br): the preamble, a start delimiter, and a whole frame or its first
+/// fragment. Later fragments have no Ethernet header.
+fn mpacket(frame: &[u8]) -> Result<Network<'_>, Undecodable> {
+    let (preamble, frame) = split::<8>(frame)?;
+    match preamble {
+        // Of an express frame, or of a frame that can be interrupted. The delimiter of a later fragment
+        // is the octet before, in place of the preamble.
+        [.., 0x55, 0xd5 | 0xe6 | 0x4c | 0x7f | 0xb3] => ethernet(frame),
+        _ => Err(Undecodable::NotIp),
     }
 }
 
@@ -143,7 +145,7 @@ fn nflog(frame: &[u8]) -> Result<Network<'_>, Undecodable> {
         .ok_or(Undecodable::TruncatedLink)
 }
 
-/// The packet, which is the last attribute.
+/// Returns the payload attribute.
 fn nflog_payload(mut data: &[u8], number: fn([u8; 2]) -> u16) -> Option<&[u8]> {
     const PAYLOAD: u16 = 9;
     const HEADER: usize = 4;
@@ -213,9 +215,4 @@ fn juniper(link: InnerLink, frame: &[u8]) -> Result<Network<'_>, Undecodable> {
 /// The octets after the first ones.
 fn after(frame: &[u8], octets: usize) -> Result<&[u8], Undecodable> {
     frame.get(octets..).ok_or(Undecodable::TruncatedLink)
-}
-
-fn words(header: &[u8; 12]) -> [u32; 3] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l] = *header;
-    [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_le_bytes)
 }

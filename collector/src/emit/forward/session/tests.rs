@@ -69,9 +69,6 @@ fn record(store: &SnapshotStore, octets: u64) -> ForwardedRecord {
             version: Version::Ipfix,
             name: "edge".into(),
         }),
-        measures: crate::pipeline::Measures::default(),
-        is_counted: true,
-        health: crate::emit::record::ForwardedHealth::default(),
     }
 }
 
