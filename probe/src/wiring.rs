@@ -18,7 +18,8 @@ use kipfix_service::exposition::{self, Written};
 use kipfix_service::signals::Stop;
 use tracing::{info, warn};
 
-use crate::capture::live::{LiveCapture, LiveSettings};
+use crate::capture::live::LiveCapture;
+use crate::capture::live_settings::LiveSettings;
 use crate::capture::payload_filter::Payloads;
 use crate::capture::permission;
 use crate::capture::savefile::Savefile;

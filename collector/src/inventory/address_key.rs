@@ -5,7 +5,7 @@ use flowproto::Address;
 use super::endpoint::NodeId;
 
 /// An address, or a transport port of an address or of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AddressKey {
     /// The address. With a port, it can also be a node's number or [`Self::ANY_NODE`].
     bits: u128,

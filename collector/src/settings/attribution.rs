@@ -92,7 +92,7 @@ pub struct AttributionFlags {
     )]
     pub max_clock_skew: Span,
     /// Node labels whose value is the pool of the node; the first one that the node has is used.
-    /// Repeatable
+    /// Repeatable; without pools: node_pool_labels: [] in the file of --config
     #[arg(
         long,
         value_name = "LABEL",
@@ -125,7 +125,7 @@ pub struct AttributionFlags {
     #[arg(long, value_name = "LABEL", value_parser = label)]
     pub namespace_labels: Vec<String>,
     /// Pod labels whose value is the workload of a pod without a controller; the first one that
-    /// the pod has is used. Repeatable
+    /// the pod has is used. Repeatable; without labels: workload_labels: [] in the file of --config
     #[arg(
         long,
         value_name = "LABEL",

@@ -23,9 +23,9 @@ use super::frame::{CopyDetection, Frame, ObservationPoint};
 use super::interface::{CaptureSettings, Interface, KERNEL_TIMEOUT_MS, Round};
 use super::interfaces::{Pattern, has_two_sides, outside, select, stacked_pairs};
 use super::libpcap::error_message;
+use super::live_settings::LiveSettings;
 use super::netlink::Link;
 use super::pace::Pace;
-use super::payload_filter::Payloads;
 use super::permission;
 use super::scanner::{NodeLinks, Scanner};
 use super::share::Share;
@@ -36,33 +36,6 @@ const MAX_ROUND_FRAMES: u16 = 4096;
 const MAX_REPORTED_PROBLEMS: usize = 1024;
 /// At the end, reading what the kernel still holds takes at least and at most this long.
 const DRAIN_TIME: std::ops::Range<Duration> = Duration::from_millis(200)..Duration::from_secs(1);
-
-/// What to capture, and how.
-#[derive(Clone, Debug)]
-pub struct LiveSettings {
-    /// Interfaces to capture. Default: those that lead out of the node.
-    pub patterns: Vec<Pattern>,
-    /// pcap-filter(7) expression. Default: all IP packets.
-    pub filter: Option<String>,
-    /// Octets captured of each frame.
-    pub snaplen: i32,
-    /// Kernel buffer of each interface, octets.
-    pub buffer_octets: i32,
-    /// Capture frames that are not addressed to the node, too.
-    pub promiscuous: bool,
-    /// Maximum number of interfaces captured at the same time.
-    pub max_interfaces: usize,
-    /// Capture the first packets of all interfaces, too, except datagrams to these ports of
-    /// tunnels.
-    pub first_packets: Option<Vec<u16>>,
-    /// Payloads that are captured. With names, also DNS answers of all interfaces.
-    pub payloads: Payloads,
-    /// Receive translated connections from the kernel.
-    pub conntrack: bool,
-    /// Number of captures among which the packets are divided, at least 1. Each of them has all first
-    /// packets and DNS answers.
-    pub captures: usize,
-}
 
 /// The captures of all selected interfaces.
 pub struct LiveCapture {

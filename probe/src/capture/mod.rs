@@ -5,6 +5,7 @@
 //!   of which `wireless` are those of 802.11;
 //! * [`live`]: frames of the node's interfaces, by libpcap, one `interface` each, at the `pace` that
 //!   their buffers allow;
+//! * [`live_settings`]: its parameters; [`share`]: the part of the packets that a thread captures;
 //! * [`filter`]: the kernel filter; [`payload_filter`]: which packets are captured as a whole;
 //!   `bpf`: compiled filters;
 //! * [`first_packets`]: first packets of all interfaces, for address translations; `dns_answers`: DNS
@@ -27,6 +28,7 @@ mod interface;
 pub mod interfaces;
 mod libpcap;
 pub mod live;
+pub mod live_settings;
 pub(crate) mod named_link;
 pub mod netlink;
 pub mod offline_link;

@@ -321,23 +321,24 @@ impl AddressHistory {
         Some(open.until_milliseconds)
     }
 
-    /// Marks the assignment of `endpoint`, whose pod is in deletion: it ends when another one begins
-    /// that it does not outrank, or now if one has begun. Returns its end if it ended.
+    /// Marks the assignment of `endpoint`: it ends when another one begins that it does not outrank.
+    /// If one has begun, it ends then, but not before `since_milliseconds`. Returns its end if it
+    /// ended.
     pub(super) fn yield_to_next(
         &mut self,
         endpoint: EndpointId,
-        now_milliseconds: u64,
+        since_milliseconds: u64,
         place: impl Fn(EndpointId) -> Place,
     ) -> Option<u64> {
         let own = self.open().find(|one| one.endpoint == endpoint)?;
         let (from, own) = (own.from_milliseconds, place(endpoint));
-        let has_next = self.open().any(|one| {
+        let later = self.open().filter(|one| {
             one.endpoint != endpoint
                 && one.from_milliseconds >= from
                 && !own.outranks(place(one.endpoint))
         });
-        if has_next {
-            return self.end(endpoint, now_milliseconds);
+        if let Some(next) = later.map(|one| one.from_milliseconds).min() {
+            return self.end(endpoint, next.max(since_milliseconds));
         }
         let mut all = self.assignments_mut();
         let open = all.find(|one| one.endpoint == endpoint && one.is_open())?;

@@ -20,7 +20,7 @@ impl IndexWriter {
     }
 
     /// Assigns `key` to `endpoint`. The endpoint may have used it up to `lead_milliseconds` before
-    /// `from_milliseconds`. Other endpoints keep the key, except pods in deletion.
+    /// `from_milliseconds`. Other endpoints keep the key, except those that yield it.
     pub fn assign(
         &mut self,
         key: AddressKey,
@@ -32,9 +32,9 @@ impl IndexWriter {
         self.add_assignment(key, endpoint, from_milliseconds, lead_milliseconds, until);
     }
 
-    /// Assigns `key` to the endpoint of a pod in deletion, until it is assigned to another
-    /// endpoint. See [`Self::assign`].
-    pub fn assign_in_deletion(
+    /// Assigns `key` to the endpoint of a pod in deletion, or behind an unreachable node, until it is
+    /// assigned to another endpoint. See [`Self::assign`].
+    pub fn assign_yielding(
         &mut self,
         key: AddressKey,
         endpoint: EndpointId,
@@ -92,12 +92,18 @@ impl IndexWriter {
         }
     }
 
-    /// Marks the assignment of `key` to an endpoint in deletion, or behind an unreachable node: it ends
-    /// when the key is assigned to another endpoint.
-    pub fn yield_to_next(&mut self, key: AddressKey, endpoint: EndpointId, now_milliseconds: u64) {
+    /// Marks the assignment of `key` to the endpoint of a pod in deletion, or behind an unreachable
+    /// node: it ends when the key is assigned to another endpoint. If it is already, it ended then,
+    /// or at `since_milliseconds` if that is later.
+    pub fn yield_to_next(
+        &mut self,
+        key: AddressKey,
+        endpoint: EndpointId,
+        since_milliseconds: u64,
+    ) {
         if self.assignees(key).any(|assignee| assignee == endpoint) {
             let ended = self.change(key, |history, place| {
-                history.yield_to_next(endpoint, now_milliseconds, place)
+                history.yield_to_next(endpoint, since_milliseconds, place)
             });
             self.assignment_ended(key, ended);
             self.assignments_changed(false);

@@ -108,7 +108,7 @@ fn a_pod_that_is_received_after_a_younger_one_had_the_address_before() {
     let mut writer = writer_with(Bounds::default());
     let (old, new) = (pod(&mut writer, "old"), pod(&mut writer, "new"));
     writer.assign(key(1), new, NOW, 0);
-    writer.assign_in_deletion(key(1), old, NOW - 1000, 0);
+    writer.assign_yielding(key(1), old, NOW - 1000, 0);
     assert_eq!(writer.assignees(key(1)).collect::<Vec<_>>(), [new]);
     let index = writer.snapshot().unwrap();
     assert_eq!(found(&index, 1, NOW - 900, NOW - 800), known("old"));

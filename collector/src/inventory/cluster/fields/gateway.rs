@@ -23,7 +23,7 @@ pub(super) enum GatewayRule {
     /// None, or the annotations have them.
     None,
     /// None: the pods of the node have addresses of other CIDRs (Calico's own IPAM).
-    NotUsed,
+    OtherIpam,
     /// The network address is the tunnel's and the first host the bridge's (Flannel).
     TunnelAndBridge,
     /// The first host (Antrea, kube-router).
@@ -48,13 +48,14 @@ impl GatewayRule {
             Self::TunnelAndBridge
         } else if has_prefix("node.antrea.io/") || has_prefix("kube-router.io/") {
             Self::FirstHost
-        } else if CALICO_TUNNELS.iter().any(is_set) {
-            Self::NotUsed
         } else if has_prefix("network.cilium.io/")
             || has_prefix("io.cilium.network.")
             || has_prefix("k8s.ovn.org/")
         {
             Self::None
+        } else if CALICO_TUNNELS.iter().any(is_set) {
+            // After the others: these annotations stay when another plugin replaces Calico.
+            Self::OtherIpam
         } else {
             Self::Unknown
         }
@@ -65,7 +66,7 @@ impl GatewayRule {
         let network = cidr.network();
         let first_host = cidr.hosts().find(|host| *host != network);
         let (tunnel, bridge) = match self {
-            Self::None | Self::NotUsed => (None, None),
+            Self::None | Self::OtherIpam => (None, None),
             Self::FirstHost => (None, first_host),
             Self::Unknown | Self::TunnelAndBridge => (Some(network), first_host),
         };
@@ -127,6 +128,11 @@ mod tests {
             gateways(&[], "10.11.3.0/24"),
             [guess("10.11.3.0/32"), guess("10.11.3.1/32")]
         );
+        // A plugin that has replaced Calico.
+        for plugin in ["network.cilium.io/ipv4-cilium-host", "k8s.ovn.org/node-id"] {
+            let annotations = [calico[1], plugin].map(|name| (name.to_owned(), "7".to_owned()));
+            assert_eq!(GatewayRule::of(&annotations.into()), GatewayRule::None);
+        }
         // A prefix of one address has no other host.
         assert_eq!(gateways(&antrea, "10.11.3.7/32"), []);
     }

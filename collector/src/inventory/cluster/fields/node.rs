@@ -70,8 +70,9 @@ pub(in super::super) struct NodeFields {
     pub(in super::super) addresses: Vec<Address>,
     pub(in super::super) pod_cidrs: Vec<IpNet>,
     pub(in super::super) gateways: Vec<Gateway>,
-    /// The pods of the node have addresses of any node's pod CIDR.
-    pub(in super::super) pods_elsewhere: bool,
+    /// The network plugin does not use the pod CIDRs: an address in them can belong to a pod of any
+    /// node.
+    pub(in super::super) ignores_pod_cidrs: bool,
     /// No machine of its own stands behind the node: its addresses are those of another object.
     pub(in super::super) is_virtual: bool,
     /// The node does not report its state any more. Its machine may be gone, and its addresses and
@@ -103,6 +104,7 @@ impl Node {
         let reported = status.addresses.iter();
         let reported = reported.filter_map(|one| address(&one.address));
         // A plugin with its own pod CIDRs does not use those of the Node.
+        let ignores_pod_cidrs = gateway == GatewayRule::OtherIpam && pod_cidrs.is_empty();
         let pod_cidrs = if pod_cidrs.is_empty() {
             let all = spec.pod_cidrs.iter().chain([&spec.pod_cidr]);
             distinct(all.filter_map(|text| cidr(text)))
@@ -120,7 +122,7 @@ impl Node {
                 UNREACHABLE_TAINTS.contains(&key)
             }),
             addresses: distinct(reported.chain(addresses)),
-            pods_elsewhere: gateway == GatewayRule::NotUsed,
+            ignores_pod_cidrs,
             gateways: pod_cidrs
                 .iter()
                 .flat_map(|cidr| gateway.gateways(*cidr))
@@ -236,6 +238,54 @@ mod tests {
         assert!(taint("node.kubernetes.io/unreachable").is_unreachable);
         assert!(taint("node.cloudprovider.kubernetes.io/shutdown").is_unreachable);
         assert!(!taint("node.kubernetes.io/not-ready").is_unreachable);
+    }
+
+    #[test]
+    fn the_chart_keeps_probes_off_the_nodes_with_these_labels() {
+        let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/helm/kipfix");
+        let values = std::fs::read_to_string(format!("{chart}/values.yaml")).unwrap();
+        for (label, value) in VIRTUAL_LABELS {
+            let start = format!("- {{key: {label}, operator: NotIn, values: [");
+            let mut excluded = values
+                .lines()
+                .filter_map(|line| line.trim().strip_prefix(&start));
+            let excluded = excluded.next().and_then(|line| line.strip_suffix("]}"));
+            let mut excluded = excluded.unwrap_or_default().split(", ");
+            assert!(excluded.any(|one| one == value), "{label}={value}");
+        }
+    }
+
+    #[test]
+    fn an_annotation_of_calico_after_a_migration_does_not_take_the_node_from_its_pod_cidrs() {
+        let calico = r#""projectcalico.org/IPv4IPIPTunnelAddr": "10.48.77.128""#;
+        let spec = r#"{"podCIDR": "10.1.0.0/24"}"#;
+        for (other, ignores, cidr) in [
+            ("", true, "10.1.0.0/24"),
+            (
+                r#", "network.cilium.io/ipv4-pod-cidr": "10.7.3.0/24""#,
+                false,
+                "10.7.3.0/24",
+            ),
+            (
+                r#", "network.cilium.io/ipv4-cilium-host": "10.1.0.64""#,
+                false,
+                "10.1.0.0/24",
+            ),
+            (
+                r#", "k8s.ovn.org/node-subnets": "{\"default\": \"10.130.2.0/23\"}""#,
+                false,
+                "10.130.2.0/23",
+            ),
+            (
+                r#", "kube-router.io/pod-cidrs": "10.8.0.0/24""#,
+                false,
+                "10.8.0.0/24",
+            ),
+        ] {
+            let fields = fields(&format!(r#"{{"annotations": {{{calico}{other}}}}}"#), spec);
+            assert_eq!(fields.ignores_pod_cidrs, ignores, "{other}");
+            assert_eq!(fields.pod_cidrs, [cidr.parse::<IpNet>().unwrap()]);
+        }
     }
 
     #[test]

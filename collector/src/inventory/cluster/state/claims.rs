@@ -34,10 +34,10 @@ impl ClusterState {
         for (key, had) in own.chain(claimed) {
             if is_terminated {
                 self.writer.unassign(key, id, now);
-            } else if begin.in_deletion && had {
+            } else if begin.is_yielding && had {
                 self.writer.yield_to_next(key, id, now);
             } else {
-                self.assign_to_pod(key, id, begin);
+                self.assign_key(key, id, begin);
             }
         }
         if !keys.is_empty() {
@@ -84,10 +84,10 @@ impl ClusterState {
                 let begin = Begin {
                     from,
                     lead,
-                    in_deletion: pod.deletion != 0,
+                    is_yielding: self.is_yielding(pod.deletion, pod.node),
                     is_new: false,
                 };
-                self.assign_to_pod(key, pod.endpoint, begin);
+                self.assign_key(key, pod.endpoint, begin);
             }
         }
         self.claims.insert(fields.uid, claim);

@@ -78,6 +78,11 @@ pub(super) struct UpdateContext {
 }
 
 impl UpdateContext {
+    /// Returns the earliest time when the change may have happened.
+    pub(super) fn since(self) -> u64 {
+        self.earliest.min(self.now)
+    }
+
     /// Returns when an object that started at `started` got what is new in the update, and how
     /// long before that time it may have used it.
     pub(super) fn begin(self, started: u64) -> (u64, u64) {
@@ -86,13 +91,13 @@ impl UpdateContext {
     }
 }
 
-/// Since when a pod has what is new in an update.
+/// Since when a pod or node has what is new in an update.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Begin {
     pub(super) from: u64,
     pub(super) lead: u64,
-    /// The pod is in deletion, or its node is unreachable.
-    pub(super) in_deletion: bool,
-    /// The pod is received for the first time.
+    /// The next one gets it: the pod is in deletion, or the node is unreachable.
+    pub(super) is_yielding: bool,
+    /// The object is received for the first time.
     pub(super) is_new: bool,
 }

@@ -1,5 +1,7 @@
 //! The objects of the cluster and what each of them has in the index.
 
+use std::collections::BTreeSet;
+
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -88,43 +90,45 @@ pub(super) struct NodeEntry {
 /// The addresses of a node, from the Node, the CiliumNode and the egress addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NodeAddresses {
-    pub(super) keys: Vec<AddressKey>,
+    pub(super) keys: BTreeSet<AddressKey>,
     pub(super) pod_cidrs: Vec<IpNet>,
     pub(super) gateways: Vec<Gateway>,
+    /// See [`NodeFields::ignores_pod_cidrs`].
+    pub(super) ignores_pod_cidrs: bool,
 }
 
 impl NodeAddresses {
-    pub(super) fn of(
-        node: &NodeFields,
-        cilium: Option<&CiliumNodeFields>,
-        egress: &[Address],
+    pub(super) fn of<'a>(
+        node: &'a NodeFields,
+        cilium: Option<&'a CiliumNodeFields>,
+        egress: impl Iterator<Item = &'a Address>,
     ) -> Self {
         let of_cilium = cilium.map_or(&[][..], |cilium| &cilium.addresses);
         let addresses = node.addresses.iter().chain(of_cilium).chain(egress);
-        // A pod or another node has the address of a virtual node.
-        let key = match node.is_virtual {
-            true => AddressKey::claimed,
-            false => AddressKey::address,
-        };
         let mut all = Self {
-            keys: Vec::with_capacity(node.addresses.len()),
+            keys: addresses.map(|address| node_key(node, *address)).collect(),
             pod_cidrs: node.pod_cidrs.clone(),
             gateways: node.gateways.clone(),
+            ignores_pod_cidrs: node.ignores_pod_cidrs,
         };
-        for key in addresses.map(|address| key(*address)) {
-            if !all.keys.contains(&key) {
-                all.keys.push(key);
-            }
-        }
         if let Some(cilium) = cilium {
             // Cilium uses the pod CIDRs of the Node only if it has copied them. It has no gateway
             // address besides those in its object.
             if !cilium.pod_cidrs.is_empty() {
                 all.pod_cidrs.clone_from(&cilium.pod_cidrs);
+                all.ignores_pod_cidrs = false;
             }
             all.gateways.retain(|gateway| !gateway.is_guess);
         }
         all
+    }
+}
+
+/// Returns the key of an address of a node. A pod or another node has the address of a virtual node.
+pub(super) const fn node_key(node: &NodeFields, address: Address) -> AddressKey {
+    match node.is_virtual {
+        true => AddressKey::claimed(address),
+        false => AddressKey::address(address),
     }
 }
 

@@ -14,6 +14,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowproto::Address;
@@ -23,10 +24,11 @@ use super::health::Health;
 use super::owners::Owners;
 use super::resource_kind::ResourceKind;
 use super::update::{WatchEvent, WatchUpdate};
+use crate::inventory::address_key::AddressKey;
 use crate::inventory::clock_reading::ClockReading;
 use crate::inventory::endpoint::{Endpoint, EndpointId, NodeId};
 use crate::inventory::writer::IndexWriter;
-use context::{ListState, UpdateContext};
+use context::{Begin, ListState, UpdateContext};
 use entries::{
     EgressEntry, Map, NodeEntry, PodEntry, PodKeys, ResourceClaim, ServiceEntry, SliceEntry,
 };
@@ -49,8 +51,8 @@ pub(super) struct ClusterState {
     /// CiliumNodes by the name of the Node, with the number of the latest list with each.
     cilium_nodes: Map<Arc<str>, (CiliumNodeFields, u32)>,
     egress: Map<u128, EgressEntry>,
-    /// Egress addresses by the name of the Node, with the uid of the object with each.
-    egress_addresses: Map<Arc<str>, Vec<(u128, Address)>>,
+    /// Egress addresses by the name of the Node, with the number of objects that have each.
+    egress_addresses: Map<Arc<str>, BTreeMap<Address, usize>>,
     /// The Node object of each node.
     node_objects: Map<NodeId, u128>,
     services: Map<u128, ServiceEntry>,
@@ -277,6 +279,16 @@ impl ClusterState {
                     self.resource_claim_deleted(uid);
                 }
             }
+        }
+    }
+
+    /// Assigns a key to the endpoint of a pod or node.
+    fn assign_key(&mut self, key: AddressKey, endpoint: EndpointId, begin: Begin) {
+        let Begin { from, lead, .. } = begin;
+        if begin.is_yielding {
+            self.writer.assign_yielding(key, endpoint, from, lead);
+        } else {
+            self.writer.assign(key, endpoint, from, lead);
         }
     }
 

@@ -1,12 +1,11 @@
 //! Nodes: their addresses and topology, and the pod CIDRs of pods that are not reported.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use flowproto::Address;
 
 use super::super::fields::{CiliumNodeFields, NodeFields};
 use super::super::resource_kind::ResourceKind;
-use super::context::UpdateContext;
+use super::context::{Begin, UpdateContext};
 use super::entries::{NodeAddresses, NodeEntry};
 use super::{ClusterState, set_endpoint};
 use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, UNKNOWN};
@@ -45,18 +44,19 @@ impl ClusterState {
         };
         self.writer.set_node(id, node);
         let new = self.addresses_of(&fields);
-        let unreported = self.unreported_pods((!fields.pods_elsewhere).then_some(id));
         let (endpoint, pods, old) = match before {
             Some(before) => {
-                set_endpoint(&mut self.writer, before.pods, unreported);
                 let old = self.addresses_of(&before.fields);
                 (before.endpoint, before.pods, old)
             }
-            None => (
-                self.node_endpoint(id, &fields.name),
-                self.writer.add_endpoint(unreported),
-                NodeAddresses::default(),
-            ),
+            None => {
+                let pods = self.unreported_pods(Some(id));
+                (
+                    self.node_endpoint(id, &fields.name),
+                    self.writer.add_endpoint(pods),
+                    NodeAddresses::default(),
+                )
+            }
         };
         self.node_objects.insert(id, uid);
         let is_unreachable = fields.is_unreachable;
@@ -69,25 +69,13 @@ impl ClusterState {
         };
         self.assign_node(&node, &old, &new, context);
         self.nodes.insert(uid, node);
-        if is_unreachable || was_unreachable {
-            self.node_reachability(endpoint, &new, is_unreachable, context.now);
-            self.pods_reachability(id, is_unreachable);
-        }
-    }
-
-    /// Marks the addresses of an unreachable node, which the next node may have already.
-    fn node_reachability(
-        &mut self,
-        endpoint: EndpointId,
-        addresses: &NodeAddresses,
-        is_unreachable: bool,
-        now: u64,
-    ) {
-        for key in &addresses.keys {
-            match is_unreachable {
-                true => self.writer.yield_to_next(*key, endpoint, now),
-                false => self.writer.keep(*key, endpoint),
+        if was_unreachable && !is_unreachable {
+            for key in new.keys {
+                self.writer.keep(key, endpoint);
             }
+        }
+        if is_unreachable || was_unreachable {
+            self.pods_reachability(id, is_unreachable, context.since());
         }
     }
 
@@ -98,7 +86,8 @@ impl ClusterState {
         node.is_some_and(|node| node.fields.is_unreachable)
     }
 
-    /// Assigns what is new of a node, and unassigns what it does not have any more.
+    /// Assigns what is new of a node, and unassigns what it does not have any more. An unreachable
+    /// node leaves what it had to the next one, and does not get it back.
     fn assign_node(
         &mut self,
         node: &NodeEntry,
@@ -107,12 +96,16 @@ impl ClusterState {
         context: UpdateContext,
     ) {
         let (endpoint, pods) = (node.endpoint, node.pods);
-        let (from, lead) = context.begin(node.fields.created);
-        for key in old.keys.iter().filter(|key| !new.keys.contains(key)) {
+        let begin = node_begin(&node.fields, context);
+        for key in old.keys.difference(&new.keys) {
             self.writer.unassign(*key, endpoint, context.now);
         }
         for key in &new.keys {
-            self.writer.assign(*key, endpoint, from, lead);
+            if begin.is_yielding && old.keys.contains(key) {
+                self.writer.yield_to_next(*key, endpoint, context.since());
+            } else {
+                self.assign_key(*key, endpoint, begin);
+            }
         }
         let gone = old.pod_cidrs.iter();
         for cidr in gone.filter(|one| !new.pod_cidrs.contains(one)) {
@@ -121,6 +114,8 @@ impl ClusterState {
         for cidr in &new.pod_cidrs {
             self.writer.assign_prefix(*cidr, pods, true);
         }
+        let unreported = self.unreported_pods((!new.ignores_pod_cidrs).then_some(node.id));
+        set_endpoint(&mut self.writer, pods, unreported);
         let gone = old.gateways.iter();
         for gateway in gone.filter(|one| !new.gateways.contains(one)) {
             self.writer.unassign_prefix(gateway.prefix, endpoint);
@@ -131,13 +126,19 @@ impl ClusterState {
         }
     }
 
+    /// Returns the node with this name.
+    pub(super) fn node_entry(&self, name: &str) -> Option<&NodeEntry> {
+        let id = self.writer.node_named(name)?;
+        let uid = self.node_objects.get(&id)?;
+        self.nodes.get(uid)
+    }
+
     /// Returns the addresses of a node from all objects.
     fn addresses_of(&self, node: &NodeFields) -> NodeAddresses {
         let cilium = self.cilium_nodes.get(&*node.name);
         let egress = self.egress_addresses.get(&*node.name);
-        let egress = egress.into_iter().flatten();
-        let egress: Vec<Address> = egress.map(|(_, address)| *address).collect();
-        NodeAddresses::of(node, cilium.map(|(fields, _)| fields), &egress)
+        let egress = egress.into_iter().flat_map(BTreeMap::keys);
+        NodeAddresses::of(node, cilium.map(|(fields, _)| fields), egress)
     }
 
     fn node_endpoint(&mut self, id: NodeId, name: &str) -> EndpointId {
@@ -153,7 +154,8 @@ impl ClusterState {
         self.writer.add_endpoint(endpoint)
     }
 
-    /// Returns the endpoint of pods that are known only by a pod CIDR, and of the node that it implies.
+    /// Returns the endpoint for unreported pods of a pod CIDR. `node`: the node of that CIDR, if pods
+    /// use it.
     fn unreported_pods(&mut self, node: Option<NodeId>) -> Endpoint {
         let unknown = self.writer.intern(UNKNOWN);
         Endpoint {
@@ -214,14 +216,8 @@ impl ClusterState {
     }
 
     /// Changes what another object adds to a node, and the assignments that follow from it.
-    pub(super) fn change_node(
-        &mut self,
-        name: &str,
-        context: UpdateContext,
-        change: impl FnOnce(&mut Self),
-    ) {
-        let id = self.writer.node_named(name);
-        let uid = id.and_then(|id| self.node_objects.get(&id).copied());
+    fn change_node(&mut self, name: &str, context: UpdateContext, change: impl FnOnce(&mut Self)) {
+        let uid = self.node_entry(name).map(|node| node.fields.uid);
         let Some((uid, node)) = uid.and_then(|uid| self.nodes.remove_entry(&uid)) else {
             change(self);
             return;
@@ -231,5 +227,16 @@ impl ClusterState {
         let new = self.addresses_of(&node.fields);
         self.assign_node(&node, &old, &new, context);
         self.nodes.insert(uid, node);
+    }
+}
+
+/// Returns since when a node has what is new in an update.
+pub(super) fn node_begin(node: &NodeFields, context: UpdateContext) -> Begin {
+    let (from, lead) = context.begin(node.created);
+    Begin {
+        from,
+        lead,
+        is_yielding: node.is_unreachable,
+        is_new: false,
     }
 }

@@ -35,8 +35,7 @@ impl ClusterState {
         let begin = Begin {
             from,
             lead,
-            in_deletion: fields.deletion.is_some()
-                || node.is_some_and(|node| self.is_unreachable(node)),
+            is_yielding: self.is_yielding(fields.deletion.unwrap_or_default(), node),
             is_new: before.is_none(),
         };
         let has_addresses = !fields.is_terminated && !fields.host_network;
@@ -53,12 +52,12 @@ impl ClusterState {
         for address in addresses {
             let key = AddressKey::address(*address);
             if !had.contains(address) {
-                self.assign_to_pod(key, id, begin);
-            } else if begin.in_deletion {
+                self.assign_key(key, id, begin);
+            } else if begin.is_yielding {
                 self.writer.yield_to_next(key, id, context.now);
             } else if context.is_initial {
                 // A list restores what was lost, such as for lack of room.
-                self.assign_to_pod(key, id, begin);
+                self.assign_key(key, id, begin);
             }
         }
         if before.is_none() && fields.is_terminated && !fields.host_network {
@@ -81,10 +80,17 @@ impl ClusterState {
         self.set_pod_keys(fields.uid, keys, begin, context.now);
     }
 
-    /// The node of pods has become unreachable, or reachable again. The address of a pod on an
-    /// unreachable node can be reused before the pod is deleted.
-    pub(super) fn pods_reachability(&mut self, node: NodeId, is_unreachable: bool) {
-        let pods = self.pods.iter().filter(|(_, pod)| pod.node == Some(node));
+    /// Returns whether the next pod gets what a pod has. `deletion`: see [`PodEntry::deletion`].
+    pub(super) fn is_yielding(&self, deletion: u64, node: Option<NodeId>) -> bool {
+        deletion != 0 || node.is_some_and(|node| self.is_unreachable(node))
+    }
+
+    /// The node of pods has become unreachable or reachable again, at `since` at the earliest. The
+    /// address of a pod on an unreachable node can be reused before the pod is deleted. If the node
+    /// is reachable again, both pods have the address.
+    pub(super) fn pods_reachability(&mut self, node: NodeId, is_unreachable: bool, since: u64) {
+        let pods = self.pods.iter();
+        let pods = pods.filter(|(_, pod)| pod.node == Some(node) && !pod.is_terminated);
         let kept = pods.filter(|(_, pod)| is_unreachable || pod.deletion == 0);
         let mut keys: Vec<(AddressKey, EndpointId)> = Vec::new();
         for (uid, pod) in kept {
@@ -93,25 +99,12 @@ impl ClusterState {
             keys.extend(own.chain(others).map(|key| (key, pod.endpoint)));
         }
         for (key, endpoint) in keys {
-            match is_unreachable {
-                true => self.writer.yield_to_next(key, endpoint, self.now),
-                false => self.writer.keep(key, endpoint),
+            if is_unreachable {
+                self.writer.yield_to_next(key, endpoint, since);
+            } else {
+                self.writer.keep(key, endpoint);
+                self.writer.assign(key, endpoint, since, 0);
             }
-        }
-    }
-
-    /// Assigns a key to a pod.
-    pub(super) fn assign_to_pod(&mut self, key: AddressKey, id: EndpointId, begin: Begin) {
-        let Begin {
-            from,
-            lead,
-            in_deletion,
-            is_new: _,
-        } = begin;
-        if in_deletion {
-            self.writer.assign_in_deletion(key, id, from, lead);
-        } else {
-            self.writer.assign(key, id, from, lead);
         }
     }
 

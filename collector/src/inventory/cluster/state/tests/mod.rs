@@ -1,5 +1,6 @@
 //! Event tables: updates of the watches in simulated time, and what the index answers.
 
+mod egress;
 mod labels;
 mod lists;
 mod memory;
@@ -8,6 +9,7 @@ mod nodes;
 mod pods;
 mod secondary;
 mod services;
+mod unreachable;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -358,5 +360,24 @@ fn gateway(text: &str, is_guess: bool) -> Gateway {
     Gateway {
         prefix: address(text).to_ip().into(),
         is_guess,
+    }
+}
+
+fn cilium(name: &str, cilium_addresses: &[&str], pod_cidrs: &[&str]) -> CiliumNodeFields {
+    CiliumNodeFields {
+        uid: uid(&format!("cilium {name}")),
+        name: name.into(),
+        addresses: addresses(cilium_addresses),
+        pod_cidrs: pod_cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect(),
+    }
+}
+
+fn egress(name: &str, node_addresses: &[(&str, &str)]) -> EgressFields {
+    let addresses = node_addresses.iter();
+    EgressFields {
+        uid: uid(&format!("egress {name}")),
+        addresses: addresses
+            .map(|(node, text)| ((*node).to_owned(), address(text)))
+            .collect(),
     }
 }

@@ -1,14 +1,5 @@
 use super::*;
 
-fn cilium(name: &str, cilium_addresses: &[&str], pod_cidrs: &[&str]) -> CiliumNodeFields {
-    CiliumNodeFields {
-        uid: uid(&format!("cilium {name}")),
-        name: name.into(),
-        addresses: addresses(cilium_addresses),
-        pod_cidrs: pod_cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect(),
-    }
-}
-
 #[test]
 fn a_node_has_its_addresses_and_the_unreported_pods_of_its_pod_cidr() {
     let mut cluster = Scenario::new();
@@ -304,75 +295,11 @@ fn the_address_of_a_virtual_node_is_that_of_the_pod_or_node_behind_it() {
     }
 }
 
-fn egress(name: &str, node_addresses: &[(&str, &str)]) -> EgressFields {
-    let addresses = node_addresses.iter();
-    EgressFields {
-        uid: uid(&format!("egress {name}")),
-        addresses: addresses
-            .map(|(node, text)| ((*node).to_owned(), address(text)))
-            .collect(),
-    }
-}
-
-#[test]
-fn an_egress_address_is_that_of_the_node_that_has_it_at_the_time() {
-    let (a, b) = (node("a", &["10.9.0.1"], &[]), node("b", &["10.9.0.2"], &[]));
-    for egress_first in [false, true] {
-        let mut cluster = Scenario::new();
-        cluster.at(100);
-        let shop = egress("shop", &[("a", "192.0.2.90"), ("b", "192.0.2.91")]);
-        if egress_first {
-            cluster.changed(&shop).list_nodes(&[&a, &b]);
-        } else {
-            cluster.list_nodes(&[&a, &b]).changed(&shop);
-        }
-        cluster.assert_owners(&[("192.0.2.90", 110, "a"), ("192.0.2.91", 110, "b")]);
-        // Another update of a node takes nothing away.
-        cluster.at(150).changed(NodeFields {
-            zone: "z1".into(),
-            ..a.clone()
-        });
-        cluster.assert_owners(&[("192.0.2.90", 160, "a")]);
-        // The node fails, and the other one takes the address.
-        cluster.at(200);
-        cluster.changed(egress("shop", &[("b", "192.0.2.90"), ("b", "192.0.2.91")]));
-        cluster.assert_owners(&[
-            ("192.0.2.90", 190, "a"),
-            ("192.0.2.90", 210, "b"),
-            ("192.0.2.91", 210, "b"),
-            ("10.9.0.1", 210, "a"),
-        ]);
-        cluster.at(300).deleted(egress("shop", &[]));
-        cluster.assert_owners(&[("192.0.2.90", 301 + KEPT, ""), ("10.9.0.2", 310, "b")]);
-    }
-}
-
-#[test]
-fn a_list_removes_the_egress_addresses_of_its_kind_alone() {
-    let mut cluster = Scenario::new();
-    cluster
-        .at(100)
-        .list_nodes(&[&node("a", &["10.9.0.1"], &[])]);
-    let (ovn, other) = (
-        egress("shop", &[("a", "192.0.2.90")]),
-        egress("mail", &[("a", "192.0.2.90"), ("a", "192.0.2.92")]),
-    );
-    cluster.changed(&ovn);
-    let event = WatchEvent::Changed(other);
-    cluster.apply(WatchUpdate::Egress(ResourceKind::Egresses, event));
-    cluster.at(200).list(ResourceKind::EgressIps, vec![]);
-    let later = 201 + KEPT;
-    cluster.assert_owners(&[("192.0.2.90", later, "a"), ("192.0.2.92", later, "a")]);
-    cluster.at(later).list(ResourceKind::Egresses, vec![]);
-    let later = later + 1 + KEPT;
-    cluster.assert_owners(&[("192.0.2.90", later, ""), ("192.0.2.92", later, "")]);
-}
-
 #[test]
 fn a_pod_cidr_that_the_network_plugin_does_not_use_implies_no_node() {
     let mut cluster = Scenario::new();
     let unused = |name: &str, cidr: &str| NodeFields {
-        pods_elsewhere: true,
+        ignores_pod_cidrs: true,
         ..node(name, &[], &[cidr])
     };
     let (a, b) = (unused("a", "10.1.0.0/24"), unused("b", "10.1.1.0/24"));
@@ -386,68 +313,16 @@ fn a_pod_cidr_that_the_network_plugin_does_not_use_implies_no_node() {
     cluster.assert_owners(&[("10.1.1.8", 210, "?b"), ("10.1.0.8", 210, "?")]);
     cluster.at(300).changed(&b);
     cluster.assert_owners(&[("10.1.1.8", 310, "?")]);
-}
-
-#[test]
-fn an_unreachable_node_and_its_pods_leave_their_addresses_to_the_next_ones() {
-    let (a, b) = (node("a", &["10.9.0.1"], &[]), node("b", &["10.9.0.1"], &[]));
-    let lost = NodeFields {
-        is_unreachable: true,
-        ..a.clone()
-    };
-    let old = pod("old", &["10.1.0.5"]);
-    let new = PodFields {
-        node: "b".into(),
-        ..started(pod("new", &["10.1.0.5"]), 190)
-    };
-    for lost_first in [false, true] {
-        let mut cluster = Scenario::new();
-        cluster.at(100).list_pods(&[&old]).list_nodes(&[&a]);
-        if lost_first {
-            cluster.at(150).changed(&lost);
-            // Nothing else has them yet.
-            cluster.assert_owners(&[("10.9.0.1", 160, "a"), ("10.1.0.5", 160, "old")]);
-            // An update of the pod changes nothing.
-            cluster.changed(&old);
-            cluster.at(200).changed(&b).changed(&new);
-        } else {
-            cluster.at(200).changed(&b).changed(&new);
-            cluster.assert_owners(&[
-                ("10.9.0.1", 210, "~ambiguous"),
-                ("10.1.0.5", 210, "~ambiguous"),
-            ]);
-            cluster.at(250).changed(&lost);
-        }
-        cluster.assert_owners(&[
-            ("10.9.0.1", 110, "a"),
-            ("10.1.0.5", 110, "old"),
-            ("10.9.0.1", 260, "b"),
-            ("10.1.0.5", 260, "new"),
-        ]);
-        // The old objects are deleted late.
-        cluster.at(600).deleted(&old).deleted(&lost);
-        cluster.assert_owners(&[("10.9.0.1", 610, "b"), ("10.1.0.5", 610, "new")]);
-    }
-}
-
-#[test]
-fn a_node_that_is_reachable_again_keeps_its_addresses_and_those_of_its_pods() {
-    let a = node("a", &["10.9.0.1", "203.0.113.1"], &[]);
-    let lost = NodeFields {
-        is_unreachable: true,
-        ..a.clone()
-    };
-    let mut cluster = Scenario::new();
-    cluster.at(100).list_nodes(&[&a]);
-    cluster.list_pods(&[&pod("machine", &["10.1.0.5"])]);
-    cluster.at(150).changed(&lost);
-    cluster.at(200).changed(&a);
-    // Two nodes behind one address, and a migration.
-    cluster.at(300).changed(node("b", &["203.0.113.1"], &[]));
-    cluster.changed(started(pod("target", &["10.1.0.5"]), 290));
-    cluster.assert_owners(&[
-        ("10.9.0.1", 310, "a"),
-        ("203.0.113.1", 310, "~ambiguous"),
-        ("10.1.0.5", 310, "~ambiguous"),
-    ]);
+    // Cilium replaces Calico, whose annotation stays, and is removed.
+    cluster
+        .at(400)
+        .changed(cilium("b", &["10.80.2.123"], &["10.7.1.0/24"]));
+    cluster.assert_owners(&[("10.7.1.8", 410, "?b"), ("10.1.1.8", 410, "")]);
+    cluster.at(410).changed(NodeFields {
+        zone: "z1".into(),
+        ..b.clone()
+    });
+    cluster.assert_owners(&[("10.7.1.8", 420, "?b")]);
+    cluster.at(500).deleted(cilium("b", &[], &[]));
+    cluster.assert_owners(&[("10.7.1.8", 510, ""), ("10.1.1.8", 510, "?")]);
 }
