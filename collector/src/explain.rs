@@ -6,15 +6,14 @@ mod compare;
 use std::io::{ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use anyhow::anyhow;
-use compare::Comparison;
-use flowproto::explain::{Bounds, Captured, Explainer};
+pub use compare::Comparison;
+use flowproto::explain::{Captured, Explainer};
 use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 
-use crate::pipeline::ExporterPolicies;
 use crate::receive::savefile::{SavefileCounts, for_each};
 
 /// Prints every savefile, then a summary of all of them. Ends without an error if the reader of stdout has gone.
@@ -23,15 +22,11 @@ use crate::receive::savefile::{SavefileCounts, for_each};
 /// A file could not be read to its end, or stdout cannot be written.
 pub fn run(
     files: &[PathBuf],
-    (bounds, policies): (Bounds, &Arc<ExporterPolicies>),
-    is_compared: bool,
+    mut explainer: Explainer,
+    mut comparison: Option<Comparison>,
     stop: &Stop,
 ) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let mut explainer = Explainer::new(bounds);
-    explainer.set_sampling_policy(policies.sampling_policy());
-    explainer.set_alias_policy(policies.alias_policy());
-    let mut comparison = is_compared.then(|| Comparison::new(bounds));
     let counts = Mutex::new(SavefileCounts::default());
     let mut text = Vec::new();
     let mut written = Ok(());

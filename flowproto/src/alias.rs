@@ -4,6 +4,7 @@
 //! meaning. The operator names the element that each of them is read as.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,9 +13,10 @@ use crate::field::{ElementId, FieldSpecifier};
 use crate::plan::Plan;
 
 /// 210 `paddingOctets`: what is read as padding is not read.
-const PADDING: ElementId = ElementId::iana(210);
+pub(crate) const PADDING: ElementId = ElementId::iana(210);
 
-/// The elements of an exporter that are read as others. Records are logged and forwarded as received.
+/// The elements of an exporter that are read as others. Records that are logged in full or replicated have
+/// the fields as received; records that are forwarded have what was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ElementAliases(Arc<[(ElementId, ElementId)]>);
 
@@ -26,6 +28,8 @@ pub enum AliasError {
     NotRead(ElementId),
     /// The values of both elements are of different types.
     OtherType(ElementId, ElementId),
+    /// The element is to be read as two others.
+    Repeated(ElementId),
 }
 
 impl ElementAliases {
@@ -33,7 +37,7 @@ impl ElementAliases {
     /// applied to each other.
     ///
     /// # Errors
-    /// An element cannot be read as the other one.
+    /// An element cannot be read as the other one, or is repeated.
     pub fn new(
         aliases: impl IntoIterator<Item = (ElementId, ElementId)>,
     ) -> Result<Self, AliasError> {
@@ -50,10 +54,18 @@ impl ElementAliases {
                 _ => Ok((element, read_as)),
             }
         });
-        Ok(Self(aliases.collect::<Result<_, _>>()?))
+        let aliases: Vec<_> = aliases.collect::<Result<_, _>>()?;
+        let mut elements = HashSet::new();
+        match aliases
+            .iter()
+            .find(|(element, _)| !elements.insert(*element))
+        {
+            Some((repeated, _)) => Err(AliasError::Repeated(*repeated)),
+            None => Ok(Self(aliases.into())),
+        }
     }
 
-    /// Whether there are none.
+    /// Returns whether there is no alias.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -105,6 +117,7 @@ impl fmt::Display for AliasError {
                 let (element, read_as) = (name(element), name(read_as));
                 write!(f, "{element} and {read_as} have values of different types")
             }
+            Self::Repeated(element) => write!(f, "{} is there twice", name(element)),
         }
     }
 }

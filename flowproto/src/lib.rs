@@ -35,6 +35,7 @@ pub mod field;
 pub mod flow_selection;
 pub mod host_name;
 pub mod http;
+pub mod ip_header;
 pub mod json;
 mod options;
 mod plan;

@@ -198,3 +198,56 @@ fn explain_prints_what_an_element_is_read_as() {
     assert_eq!(text(1).matches(words).count(), 1);
     assert_eq!(text(2).matches(words).count(), 0);
 }
+
+#[test]
+fn explain_marks_a_field_that_another_one_of_the_same_reading_precedes() {
+    let pairs = [
+        ("postOctetDeltaCount", "octetDeltaCount"),
+        ("2", "210"),
+        ("24", "210"),
+    ];
+    let text = |fields: &[(u16, u16)]| {
+        let mut explainer = Explainer::new(Bounds::default());
+        explainer.set_alias_policy(policy(&pairs));
+        let mut out = Vec::new();
+        let captured = Captured {
+            exporter: SocketAddr::from(([192, 0, 2, 1], 9)),
+            time_milliseconds: Some(EXPORTED),
+            octets: &ipfix(0, &[(2, template(300, fields))]),
+        };
+        explainer.explain(&captured, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let line = |text: &str, name: &str| {
+        let mut lines = text.lines().filter(|line| line.contains(name));
+        lines.next().unwrap().to_owned()
+    };
+    let words = "not read: a field before is read as octetDeltaCount";
+    let own_first = text(&[(1, 4), (23, 4), (2, 4), (24, 4)]);
+    assert_eq!(own_first.matches(words).count(), 1);
+    assert!(line(&own_first, "postOctetDeltaCount").contains(words));
+    let own_last = text(&[(23, 4), (1, 4)]);
+    assert!(line(&own_last, "postOctetDeltaCount").contains("read as octetDeltaCount"));
+    assert_eq!(own_last.matches(words).count(), 1);
+    // What the decoder counts.
+    for (fields, counted) in [([(1, 4), (23, 4)], 5), ([(23, 4), (1, 4)], 5)] {
+        let mut e = exporter_with(&pairs);
+        let values = numbers(&[(5, 4), (7, 4)]);
+        e.send(&ipfix(0, &[(2, template(300, &fields)), (300, values)]));
+        assert_eq!(e.octets(), [counted]);
+    }
+}
+
+#[test]
+fn an_element_is_read_as_one_other_element_only() {
+    let elements = [
+        "23",
+        "octetDeltaCount",
+        "postOctetDeltaCount",
+        "octetTotalCount",
+    ];
+    let [a, b, c, d] = elements.map(|text| ElementId::parse(text).unwrap());
+    let repeated = ElementAliases::new([(a, b), (d, b), (c, d)]);
+    assert_eq!(repeated, Err(AliasError::Repeated(a)));
+    assert!(ElementAliases::new([(a, b), (d, b)]).is_ok());
+}

@@ -4,7 +4,8 @@
 mod exporter;
 
 use exporter::{Exporter, Header, exporter, ipfix, numbers, template, template_of};
-use flowproto::collector::{Limits, Version};
+use flowproto::collector::{CollectingProcess, Fields, Limits, Message, RecordSink, Version};
+use flowproto::{FlowRecord, TrafficRecord};
 
 const REVERSE: u32 = 29305;
 const IN_PACKETS: [(u32, u16); 2] = [(0, 1), (0, 2)];
@@ -112,6 +113,80 @@ fn packets_that_leave_count_with_the_outgoing_counters_if_the_others_are_zero() 
     values.extend(numbers(&[(1, 1), (0, 4), (70_000, 4)]));
     e.send(&ipfix(0, &[(2, template_of(300, &fields)), (300, values)]));
     assert_eq!(counts(&e), [[70_000, 0, 0, 0]]);
+}
+
+#[test]
+fn outgoing_counters_are_not_read_where_totals_count() {
+    let fields = [(0, 1, 4), (0, 86, 4), (0, 23, 4), (0, 24, 4), (0, 61, 1)];
+    let mut e = exporter();
+    e.send(&ipfix(0, &[(2, template_of(300, &fields))]));
+    for (total, octets, packets) in [(10, 500, 5), (15, 700, 5), (21, 900, 6)] {
+        let values = [(0, 4), (total, 4), (octets, 4), (packets, 4), (1, 1)];
+        e.send(&ipfix(0, &[(300, numbers(&values))]));
+    }
+    let expected = [[500, 10, 0, 0], [700, 5, 0, 0], [900, 6, 0, 0]];
+    assert_eq!(counts(&e), expected);
+    // Without 2, packets are in 24 in any direction.
+    let record = [(0, 1, 0), (0, 23, 900), (0, 24, 9), (0, 61, 1)];
+    assert_eq!(counted(&record), [900, 9, 0, 0]);
+}
+
+/// Counts octets of records read by their traffic alone, and of records read as a whole.
+#[derive(Default)]
+struct ByReading {
+    traffic: Vec<u64>,
+    whole: Vec<u64>,
+}
+
+impl RecordSink for ByReading {
+    fn message(&mut self, _: &Message<'_>) {}
+
+    fn record(&mut self, _: &Message<'_>, record: &FlowRecord, _: Fields<'_>) {
+        self.whole.push(record.octet_delta_count);
+    }
+
+    fn takes_traffic(&self, _: bool) -> bool {
+        true
+    }
+
+    fn traffic(&mut self, record: &TrafficRecord) -> bool {
+        self.traffic.push(record.octet_delta_count);
+        true
+    }
+}
+
+#[test]
+fn only_records_that_may_have_outgoing_counters_are_read_as_a_whole() {
+    let elements = [(8, 4), (12, 4), (1, 4), (2, 4), (23, 4), (24, 4), (61, 1)];
+    let fields = elements.map(|(id, length)| (0, id, length));
+    let mut records = Vec::new();
+    for [incoming, outgoing, direction] in [
+        [700, 0, 0],
+        [0, 900, 1],
+        [800, 950, 1],
+        [0, 1000, 0],
+        [0, 0, 1],
+    ] {
+        let packets = |octets: u64| (octets / 100, 4);
+        records.extend(numbers(&[
+            (1, 4),
+            (2, 4),
+            (incoming, 4),
+            packets(incoming),
+            (outgoing, 4),
+            packets(outgoing),
+            (direction, 1),
+        ]));
+    }
+    let message = ipfix(0, &[(2, template_of(300, &fields)), (300, records)]);
+    let (mut process, mut sink) = (
+        CollectingProcess::new(Limits::default()),
+        ByReading::default(),
+    );
+    let exporter = std::net::SocketAddr::from(([192, 0, 2, 1], 9));
+    process.receive(exporter, &message, 1_700_000_000_000, &mut sink);
+    assert_eq!(sink.traffic, [700, 800, 0]);
+    assert_eq!(sink.whole, [900, 0]);
 }
 
 #[test]

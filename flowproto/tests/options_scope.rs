@@ -504,27 +504,3 @@ fn physical_interfaces_stand_for_interfaces_that_a_record_does_not_have() {
         assert_eq!(sampling(&e), expected, "{fields:?}");
     }
 }
-
-#[test]
-fn the_operator_overrides_and_supplements_what_is_announced() {
-    use flowproto::collector::{SamplingPolicy, SamplingRule};
-    let mut e = exporter();
-    e.process
-        .set_sampling_policy(SamplingPolicy::new(|address| {
-            let last = address.v4_bits() & 0xff;
-            SamplingRule {
-                override_with: (last == 1).then_some(Sampling::one_in(8)),
-                default: Some(Sampling::one_in(16)),
-            }
-        }));
-    let sampled = options(1, &[(149, 7, 4), (34, 67, 4)]);
-    for (from, before, after) in [("192.0.2.1:9", 8, 8), ("192.0.2.2:9", 16, 67)] {
-        e.send_at(from, 0, &of(10, 7, 0).with(&record(10, &[])));
-        assert_eq!(sampling(&e), one_in(before), "{from}");
-        e.send_at(from, 0, &of(10, 7, 1).with(&sampled));
-        e.send_at(from, 0, &of(10, 7, 2).with(&record(10, &[])));
-        assert_eq!(sampling(&e), one_in(after), "{from}");
-        e.send_at(from, 0, &of(10, 7, 3).with(&record(10, &[(34, 5, 4)])));
-        assert_eq!(sampling(&e), one_in(if before == 8 { 8 } else { 5 }));
-    }
-}

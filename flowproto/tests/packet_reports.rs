@@ -150,6 +150,68 @@ fn an_ethernet_pseudowire_is_skipped_with_and_without_a_control_word() {
     assert_eq!(counts(&report(FRAME, &frame(&labels, &nested))), (0, 0));
 }
 
+/// Sets the checksum of an IPv4 header with options of four octets.
+fn with_checksum(mut packet: Vec<u8>) -> Vec<u8> {
+    packet[10..12].copy_from_slice(&[0, 0]);
+    let words = packet[..24].chunks(2);
+    let sum: u32 = words.map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    packet[10..12].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+    packet
+}
+
+#[test]
+fn a_mac_address_behind_labels_can_begin_like_an_ip_header() {
+    let labels = [0x88, 0x47, 0, 2, 1, 64];
+    let v6 = [ipv6(60, 17), vec![0, 53, 4, 0, 0, 0]].concat();
+    let v4 = with_checksum([ipv4(600, 6, 0), TCP.to_vec()].concat());
+    let behind = |mac: [u8; 6], kind: [u8; 2], packet: &[u8], frame_octets| {
+        let inner = [&mac[..], &[2; 6], &kind, packet].concat();
+        counts(&report_of(FRAME, &frame(&labels, &inner), frame_octets))
+    };
+    for mac in [
+        [0x45, 0xaa, 0xbb, 0xcc, 0xdd, 0xee],
+        [0x48, 0x8f, 0x5a, 0x01, 0x02, 0x03],
+        [0x44, 0xd9, 0xe7, 0x01, 0x02, 0x03],
+        [0x60, 0x32, 0xb1, 0x01, 0x02, 0x03],
+        [0x64, 0xd1, 0x54, 0x01, 0x00, 0x30],
+    ] {
+        for frame_octets in [0, 1518] {
+            let counts = |kind, packet: &[u8]| behind(mac, kind, packet, frame_octets);
+            assert_eq!(counts([8, 0], &v4), (600, 1), "{mac:x?}");
+            assert_eq!(counts([0x86, 0xdd], &v6), (100, 1), "{mac:x?}");
+        }
+    }
+    // ARP is not read as IP.
+    let arp = [0, 1, 8, 0, 6, 4, 0, 1, 2, 2, 2, 2, 2, 2, 10, 0, 0, 1, 0, 0];
+    let arp = [&arp[..], &[0; 26]].concat();
+    for mac in [
+        [0x45, 0xaa, 0xbb, 0xcc, 0xdd, 0xee],
+        [0x60, 0x32, 0xb1, 1, 2, 3],
+    ] {
+        assert_eq!(behind(mac, [8, 6], &arp, 78), (0, 0), "{mac:x?}");
+    }
+}
+
+#[test]
+fn ip_behind_labels_is_read_by_its_checksum_or_length() {
+    let labels = [0x88, 0x47, 0, 2, 1, 64];
+    let count = |packet: &[u8], octets| counts(&report_of(FRAME, &frame(&labels, packet), octets));
+    // From an address that has the EtherType of IPv4 at its place, and the next one of a header.
+    let mut packet = with_checksum([ipv4(600, 6, 0), TCP.to_vec()].concat());
+    packet[12..20].copy_from_slice(&[8, 0, 0x45, 9, 0, 30, 1, 1]);
+    let packet = with_checksum(packet);
+    assert_eq!(count(&packet, 618), (600, 1));
+    assert_eq!(count(&packet, 0), (600, 1));
+    // An exporter that takes packets before their checksum is set.
+    let without = [ipv4(600, 6, 0), TCP.to_vec()].concat();
+    assert_eq!(count(&without, 618), (600, 1));
+    let mut of_v6 = [ipv6(60, 17), vec![0, 53, 4, 0, 0, 0]].concat();
+    of_v6[12..18].copy_from_slice(&[8, 0, 0x45, 0, 0, 30]);
+    assert_eq!(count(&of_v6, 118), (100, 1));
+    assert_eq!(count(&of_v6, 0), (100, 1));
+}
+
 #[test]
 fn a_section_can_begin_with_the_ip_header() {
     let icmp = report(PACKET, &[ipv4(84, 1, 0), vec![3, 4, 0, 0]].concat());

@@ -145,6 +145,39 @@ fn mpls_pppoe_llc_and_pseudowires_are_looked_through() {
 }
 
 #[test]
+fn a_mac_address_behind_labels_can_begin_like_an_ip_header() {
+    let mut packet = datagram();
+    let words = packet[..20].chunks(2);
+    let sum: u32 = words.map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).sum();
+    let sum = u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
+    packet[10..12].copy_from_slice(&(!sum).to_be_bytes());
+    let v6 = ipv6(17, "2001:db8::1", "2001:db8::2", &udp(1, 2, b""));
+    let behind = |mac: [u8; 6], kind, packet: &[u8]| {
+        let mut frame = ethernet(kind, packet);
+        frame[..6].copy_from_slice(&mac);
+        decoded(&ethernet(0x8847, &mpls(&[3], &frame)))
+    };
+    for mac in [
+        [0x45, 0xaa, 0xbb, 0xcc, 0xdd, 0xee],
+        [0x48, 0x8f, 0x5a, 1, 2, 3],
+        [0x44, 0xd9, 0xe7, 1, 2, 3],
+        [0x60, 0x32, 0xb1, 1, 2, 3],
+    ] {
+        is_the_datagram(&behind(mac, IP, &packet).unwrap());
+        assert_eq!(behind(mac, IP6, &v6).unwrap().octets, 48, "{mac:x?}");
+        let arp = [&[0, 1, 8, 0, 6, 4, 0, 1][..], &[0; 38]].concat();
+        assert_eq!(behind(mac, 0x0806, &arp), Err(Undecodable::Arp));
+    }
+    // Addresses with the EtherTypes of IPv4 and ARP at their place.
+    for part in ["800:4500:21:", "806:1:"] {
+        let source = format!("2001:db8:{part}:1");
+        let packet = ipv6(17, &source, "2001:db8::2", &udp(1, 2, b""));
+        let info = decoded(&ethernet(0x8847, &mpls(&[3], &packet))).unwrap();
+        assert_eq!((info.octets, info.key.source_port), (48, 1), "{source}");
+    }
+}
+
+#[test]
 fn other_link_types_lead_to_the_same_packet() {
     let with = |header: &[u8]| [header, &datagram()].concat();
     for (link_type, octets) in [

@@ -29,7 +29,7 @@ struct Value {
 }
 
 /// Compares one datagram after the other.
-pub(super) struct Comparison {
+pub struct Comparison {
     ours: CollectingProcess,
     theirs: AutoScopedParser,
     totals: Totals,
@@ -66,7 +66,9 @@ impl RecordSink for Records {
 }
 
 impl Comparison {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    /// A comparison without datagrams. `bounds`: of the state that both decoders keep.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
         Self {
             ours: CollectingProcess::new(Limits {
                 domains: bounds.domains,

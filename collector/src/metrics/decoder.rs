@@ -129,7 +129,7 @@ fn sequence(table: &mut Declarations<'_, Totals>) {
 fn options_data(table: &mut Declarations<'_, Totals>) {
     table.counter(
         "sampling_unknown_total",
-        "Data Records that name an unknown sampler, or whose samplers contradict each other. They count as if not sampled.",
+        "Data Records that name an unknown sampler, whose samplers contradict each other, or whose interval is above 16777215. They count as if not sampled.",
         |t| t.pipeline.decoding.records_of_unknown_sampling,
     );
     table.counter(

@@ -261,7 +261,7 @@ impl ExporterMetrics {
             )?,
             unknown_sampling: make.counters(
                 "exporter_sampling_unknown_total",
-                "Data Records of an exporter that name an unknown sampler, or whose samplers contradict each other. They count as if not sampled.",
+                "Data Records of an exporter that name an unknown sampler, whose samplers contradict each other, or whose interval is above 16777215. They count as if not sampled.",
                 &exporter,
             )?,
             ignored_announcements: make.counters(

@@ -60,15 +60,19 @@ impl<S: Sinks> RecordSink for Stages<S> {
 
     #[inline]
     fn record(&mut self, _: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
-        match self.exporter.policy.sampling(record.sampling) {
-            None => self.take(record, fields),
-            Some(sampling) => {
-                let record = FlowRecord {
-                    sampling,
-                    ..record.clone()
-                };
-                self.take(&record, fields);
-            }
+        let needs_whole_record = self.needs_whole_record.take();
+        let needs_whole_record =
+            needs_whole_record.unwrap_or_else(|| self.sinks.need_whole_record());
+        if needs_whole_record {
+            // Only flows of this record may be in its block.
+            self.process_flows(None);
+        }
+        self.gather(record, &fields);
+        if needs_whole_record {
+            self.process_flows(Some(WholeRecord { record, fields }));
+            self.on_taken();
+        } else if self.block.is_full() {
+            self.run_block();
         }
     }
 
@@ -88,24 +92,6 @@ impl<S: Sinks> RecordSink for Stages<S> {
 }
 
 impl<S: Sinks> Stages<S> {
-    #[inline]
-    fn take(&mut self, record: &FlowRecord, fields: Fields<'_>) {
-        let needs_whole_record = self.needs_whole_record.take();
-        let needs_whole_record =
-            needs_whole_record.unwrap_or_else(|| self.sinks.need_whole_record());
-        if needs_whole_record {
-            // Only flows of this record may be in its block.
-            self.process_flows(None);
-        }
-        self.gather(record, &fields);
-        if needs_whole_record {
-            self.process_flows(Some(WholeRecord { record, fields }));
-            self.on_taken();
-        } else if self.block.is_full() {
-            self.run_block();
-        }
-    }
-
     /// Adds the directions of a record to the block.
     #[inline]
     fn gather(&mut self, record: &FlowRecord, fields: &Fields<'_>) {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use flowproto::host_name::ResponderName;
-use flowproto::record::{BiflowDirection, Sampling, SecurityProtocol, Translation, TunnelType};
+use flowproto::record::{BiflowDirection, SecurityProtocol, Translation, TunnelType};
 use flowproto::{Address, FlowRecord, TrafficRecord, protocol};
 
 use super::policy::{CountedDirection, RecordPolicy};
@@ -52,11 +52,11 @@ impl Measures {
     /// The counters of a record's traffic. `sampling` replaces the one that the record has. `connections` as for
     /// [`Self::forward`].
     #[inline]
-    pub(super) fn of_traffic(record: &TrafficRecord, sampling: Sampling, connections: u64) -> Self {
+    pub(super) fn of_traffic(record: &TrafficRecord, connections: u64) -> Self {
         let counted = record.new_connection_delta_count.map(u64::from);
         Self {
-            bytes: sampling.scale(record.octet_delta_count),
-            packets: sampling.scale(record.packet_delta_count),
+            bytes: record.sampling.scale(record.octet_delta_count),
+            packets: record.sampling.scale(record.packet_delta_count),
             connections: record.flow_sampling.scale(counted.unwrap_or(connections)),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flowproto::Address;
 use flowproto::alias::ElementAliases;
-use flowproto::collector::{AliasPolicy, SamplingPolicy, SamplingRule};
+use flowproto::collector::{AliasPolicy, ExporterAddresses, SamplingPolicy, SamplingRule};
 use flowproto::record::Sampling;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -60,22 +60,10 @@ pub struct ExporterPolicy {
     pub records: RecordPolicy,
     /// The direction that counts; `None` as the settings for all exporters say.
     pub direction: Option<CountedDirection>,
-    /// One packet of this number was metered, whatever the exporter announces.
+    /// One packet of this number was metered, whatever the exporter announces. The decoder applies it.
     pub sampling: Option<u32>,
-    /// The same, if the exporter announces nothing.
+    /// The same, if the exporter announces nothing. An announced 1:1 is not replaced.
     pub default_sampling: Option<u32>,
-}
-
-impl ExporterPolicy {
-    /// The sampling of a record that has `announced`; `None` if that does not change.
-    #[inline]
-    #[must_use]
-    pub fn sampling(&self, announced: Sampling) -> Option<Sampling> {
-        let default = self
-            .default_sampling
-            .filter(|_| announced == Sampling::NONE);
-        self.sampling.or(default).map(Sampling::one_in)
-    }
 }
 
 /// The policies of all exporters, by network.
@@ -143,19 +131,19 @@ impl ExporterPolicies {
             .unwrap_or_default()
     }
 
-    /// The same for a decoder.
+    /// Returns the aliases as a policy for the decoder.
     #[must_use]
     pub fn alias_policy(self: &Arc<Self>) -> AliasPolicy {
         let policies = Arc::clone(self);
         AliasPolicy::new(move |source_address| policies.aliases(source_address))
     }
 
-    /// The sampling of exporters for a decoder that reports what holds.
+    /// Returns the sampling rules as a policy for the decoder.
     #[must_use]
     pub fn sampling_policy(self: &Arc<Self>) -> SamplingPolicy {
         let policies = Arc::clone(self);
-        SamplingPolicy::new(move |source_address| {
-            let policy = policies.find(source_address, Address::UNSPECIFIED);
+        SamplingPolicy::new(move |exporter: ExporterAddresses| {
+            let policy = policies.find(exporter.source, exporter.reported);
             SamplingRule {
                 override_with: policy.sampling.map(Sampling::one_in),
                 default: policy.default_sampling.map(Sampling::one_in),
@@ -211,26 +199,5 @@ mod tests {
         ] {
             assert_eq!(policies.find(source, reported).records, wanted, "{source}");
         }
-    }
-
-    #[test]
-    fn a_sampling_replaces_the_announced_one_and_a_default_does_not() {
-        let announced = Sampling::one_in(100);
-        let both = ExporterPolicy {
-            sampling: Some(10),
-            default_sampling: Some(1000),
-            ..ExporterPolicy::default()
-        };
-        assert_eq!(both.sampling(announced), Some(Sampling::one_in(10)));
-        let default = ExporterPolicy {
-            sampling: None,
-            ..both
-        };
-        assert_eq!(default.sampling(announced), None);
-        assert_eq!(
-            default.sampling(Sampling::NONE),
-            Some(Sampling::one_in(1000))
-        );
-        assert_eq!(ExporterPolicy::default().sampling(Sampling::NONE), None);
     }
 }

@@ -71,10 +71,8 @@ impl<S: Sinks> Stages<S> {
         self.unconfirmed
             .add(decision.unconfirmed, &self.observers, &mut self.counts);
         if decision.verdict.is_counted() {
-            let sampling = policy.sampling(record.sampling);
-            let sampling = sampling.unwrap_or(record.sampling);
             let connections = u64::from(self.settings.connections_from_flows);
-            let measures = Measures::of_traffic(record, sampling, connections);
+            let measures = Measures::of_traffic(record, connections);
             self.sinks.count(source.id, destination.id, measures);
             self.on_taken();
         }

@@ -183,6 +183,10 @@ exporters:
                 "- {cidr: 10.0.0.1, elements: {sourceIPv4Address: octetDeltaCount}}",
                 &["sourceIPv4Address", "octetDeltaCount", "types"],
             ),
+            (
+                "- {cidr: 10.0.0.1, elements: {'23': octetDeltaCount, '0:23': paddingOctets}}",
+                &["postOctetDeltaCount", "10.0.0.1", "twice"],
+            ),
             ("- {records: count}", &["cidr"]),
             ("- {cidr: 10.0.0.1}\n- {cidr: 10.0.0.1/32}", &["twice"]),
         ] {

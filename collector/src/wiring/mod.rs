@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use flowproto::explain::Bounds;
+use flowproto::explain::{Bounds, Explainer};
 use kipfix_service::admin::{self, Listener};
 use kipfix_service::exit::Failure;
 use kipfix_service::exposition::{self, Chunks, Format};
@@ -177,8 +177,12 @@ fn run_explain(command_line: &CommandLine<Flags>, settings: &Settings) -> Result
         templates_per_domain: settings.decoder.max_templates,
     };
     let policies = Arc::new(settings.exporter_policies()?);
-    let (files, is_compared) = (&settings.input.read, settings.input.compare);
-    explain::run(files, (bounds, &policies), is_compared, &stop)
+    let mut explainer = Explainer::new(bounds);
+    explainer.set_sampling_policy(policies.sampling_policy());
+    explainer.set_alias_policy(policies.alias_policy());
+    let is_compared = settings.input.compare;
+    let comparison = is_compared.then(|| explain::Comparison::new(bounds));
+    explain::run(&settings.input.read, explainer, comparison, &stop)
 }
 
 fn serve(

@@ -2,10 +2,12 @@
 
 use flowproto::alias::ElementAliases;
 use flowproto::field::ElementId;
-use flowproto::record::Interfaces;
+use flowproto::record::{Interfaces, Sampling};
+use kipfix_collector::clock::Now;
 use kipfix_collector::pipeline::{
     CountedDirection, ExporterPolicies, ExporterPolicy, Reason, RecordPolicy,
 };
+use kipfix_collector::receive::Ingest;
 
 use crate::harness::{
     Collector, DB, Exporter, NODE_A, OFFICE, START, Setup, WEB, collector, offline, record,
@@ -175,4 +177,60 @@ fn a_policy_sets_sampling_and_direction_of_an_exporter() {
     assert_eq!(end.counted(), [false, true, true, false]);
     assert_eq!(end.sum("kipfix_bytes_total"), 100 * 1000 + 100 * 50);
     assert_eq!(end.sum("kipfix_packets_total"), 1000 + 50);
+}
+
+#[test]
+fn a_default_sampling_applies_to_records_that_announce_nothing() {
+    let policy = ExporterPolicy {
+        default_sampling: Some(100),
+        ..ExporterPolicy::default()
+    };
+    let start = || {
+        let network = "198.51.100.0/24".parse().unwrap();
+        Setup {
+            policies: ExporterPolicies::new([(network, policy)]),
+            ..Setup::new(offline())
+        }
+        .start()
+    };
+    // 34 samplingInterval of the record; `None`: it is not in the template.
+    for (interval, bytes, factor) in [
+        (Some(1), 500, Sampling::NONE),
+        (Some(4), 2000, Sampling::one_in(4)),
+        (None, 50_000, Sampling::one_in(100)),
+    ] {
+        let mut collector = start();
+        let mut fields = vec![(8_u16, 0x0a01_010a_u32), (12, 0xcb00_7105), (1, 500)];
+        fields.extend(interval.map(|interval| (34, interval)));
+        let message = message(&fields);
+        let exporter = "198.51.100.1:4000".parse().unwrap();
+        collector
+            .pipeline
+            .datagram(exporter, &message, Now::of_packet(START));
+        let reported = collector.pipeline.domains().next().unwrap().sampling;
+        assert_eq!(reported, factor, "{interval:?}");
+        let end = collector.end();
+        assert_eq!(end.sum("kipfix_bytes_total"), bytes, "{interval:?}");
+    }
+}
+
+/// A Message of IPFIX with a template of these elements of four octets, and a record.
+fn message(fields: &[(u16, u32)]) -> Vec<u8> {
+    let count = u16::try_from(fields.len()).unwrap();
+    let mut message = [10_u16, 16 + 4 + 4 + 8 * count + 4]
+        .map(u16::to_be_bytes)
+        .concat();
+    message.extend(u32::try_from(START / 1000).unwrap().to_be_bytes());
+    message.extend([0, 0, 0, 0, 0, 0, 0, 7]);
+    for number in [2, 8 + 4 * count, 300, count] {
+        message.extend(number.to_be_bytes());
+    }
+    for (element, _) in fields {
+        message.extend([*element, 4].map(u16::to_be_bytes).concat());
+    }
+    message.extend([300, 4 + 4 * count].map(u16::to_be_bytes).concat());
+    for (_, value) in fields {
+        message.extend(value.to_be_bytes());
+    }
+    message
 }

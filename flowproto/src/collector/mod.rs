@@ -31,8 +31,8 @@ mod sink;
 mod totals;
 
 pub use crate::sessions::{
-    AliasPolicy, ByExporter, Convention, Domain, DomainReport, Limits, Reasons, SamplingPolicy,
-    SamplingRule, SequenceCounts, State, StateError, Statistics, Unusable,
+    AliasPolicy, ByExporter, Convention, Domain, DomainReport, ExporterAddresses, Limits, Reasons,
+    SamplingPolicy, SamplingRule, SequenceCounts, State, StateError, Statistics, Unusable,
 };
 pub use crate::wire::Version;
 pub use counters::{Counters, Occupancy};

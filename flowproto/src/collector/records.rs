@@ -11,7 +11,7 @@ use super::observer::Observer;
 use super::process::{CollectingProcess, OpenMessage};
 use super::sink::{Fields, RecordSink};
 use super::totals::FlowIdentity;
-use crate::options::SamplingResolver;
+use crate::options::{Resolved, SamplingResolver};
 use crate::plan::{MessageContext, Selection, Values};
 use crate::record::{FlowRecord, Sampling};
 use crate::sessions::{SamplingRule, Unusable};
@@ -45,13 +45,17 @@ impl SamplingInForce<'_> {
         if let Some(sampling) = self.rule.override_with {
             return Some(Selection::of_packets(sampling));
         }
-        let announced = match &self.announced {
-            Some(announced) => announced.of_all()?,
-            None => Selection::default(),
-        };
-        let default = self.rule.default.map(Selection::of_packets);
-        let default = default.filter(|_| announced == Selection::default());
-        Some(default.unwrap_or(announced))
+        let announced = self.announced.as_ref();
+        match announced.map_or(Resolved::Unknown, SamplingResolver::of_all) {
+            Resolved::Known(selection) => Some(selection),
+            Resolved::Unknown => Some(self.unannounced()),
+            Resolved::Ambiguous => None,
+        }
+    }
+
+    /// The sampling of records for which none is reported.
+    fn unannounced(&self) -> Selection {
+        Selection::of_packets(self.rule.default.unwrap_or_default())
     }
 
     /// Sets the sampling of a record.
@@ -67,20 +71,16 @@ impl SamplingInForce<'_> {
             Some(announced) => announced.resolve(record, scopes),
             None => {
                 let selector = scopes.and_then(|scopes| scopes.selector);
-                (Selection::default(), selector.is_some_and(|s| s != 0))
+                (None, selector.is_some_and(|s| s != 0))
             }
         };
-        let is_unknown =
-            is_unknown || values.has_implausible_sampling() && selection == Selection::default();
-        match self.rule.default {
-            Some(sampling) if selection == Selection::default() => {
-                Selection::of_packets(sampling).apply(record);
-            }
-            _ => {
-                self.unknown = self.unknown.saturating_add(is_unknown.into());
-                selection.apply(record);
-            }
+        let is_unknown = is_unknown || values.has_implausible_sampling() && selection.is_none();
+        if is_unknown && (selection.is_some() || self.rule.default.is_none()) {
+            self.unknown = self.unknown.saturating_add(1);
         }
+        selection
+            .unwrap_or_else(|| self.unannounced())
+            .apply(record);
     }
 }
 
@@ -95,7 +95,6 @@ impl CollectingProcess {
     ) {
         let rule = self.sessions.sampling_rule(message.place());
         let reported = fixed::sampling(&message.header);
-        let reported = Some(reported).filter(|sampling| *sampling != Sampling::NONE);
         let sampling = rule.override_with.or(reported).or(rule.default);
         // All records fill the same fields; the other fields are cleared once.
         let mut record = FlowRecord {
@@ -215,10 +214,11 @@ impl CollectingProcess {
                 break;
             };
             count = count.saturating_add(1);
-            if let Some((reader, selection)) = traffic
-                && sink.traffic(&reader.read(octets, &context, selection))
-            {
-                continue;
+            if let Some((reader, selection)) = traffic {
+                let traffic = reader.read(octets, &context, selection);
+                if !reader.may_have_outgoing(&traffic) && sink.traffic(&traffic) {
+                    continue;
+                }
             }
             if !is_begun {
                 plan.begin(values, record);

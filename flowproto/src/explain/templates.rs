@@ -1,6 +1,8 @@
 //! Prints template definitions, and checks their fields.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::printer::Printer;
 use crate::alias;
@@ -39,9 +41,11 @@ pub(super) fn definition(
         format_args!("{name} {id}: {count} fields{scope}, records of {least}{octets} octets");
     printer.page.line(offset, 1, line);
     let mut at = offset + header;
+    let mut readings = Readings::default();
     for (number, (field, octets)) in specifiers.iter().zip(&fields.octets).enumerate() {
         let scope = netflow9_scope(printer, *kind, number, *field);
-        self::field(printer, at, *field, scope);
+        let reading = readings.of(printer, *field);
+        self::field(printer, at, *field, scope, reading);
         at += usize::from(*octets);
     }
 }
@@ -145,7 +149,54 @@ pub(super) fn netflow9_scope(
     Some(Scope { number, name })
 }
 
-fn field(printer: &mut Printer<'_>, offset: usize, field: FieldSpecifier, scope: Option<Scope>) {
+/// What a field is read as, if the operator has elements read as others.
+#[derive(Clone, Copy)]
+enum Reading {
+    /// As its own element.
+    Own,
+    /// As another element.
+    As(ElementId),
+    /// Not at all: a field before it is read as the same element.
+    Not(ElementId),
+}
+
+/// The elements that the fields of a template are read as.
+#[derive(Default)]
+struct Readings {
+    /// Whether each is that of another element.
+    elements: HashMap<ElementId, bool>,
+}
+
+impl Readings {
+    fn of(&mut self, printer: &Printer<'_>, field: FieldSpecifier) -> Reading {
+        if printer.aliases.is_empty() {
+            return Reading::Own;
+        }
+        let own = ElementId::new(field.enterprise, field.id);
+        let read_as = printer.aliases.read_as(own);
+        let element = read_as.unwrap_or(own);
+        let is_before = match self.elements.entry(element) {
+            Entry::Occupied(before) => *before.get() || read_as.is_some(),
+            Entry::Vacant(vacant) => {
+                vacant.insert(read_as.is_some());
+                false
+            }
+        };
+        match read_as {
+            _ if is_before && element != alias::PADDING => Reading::Not(element),
+            Some(element) => Reading::As(element),
+            None => Reading::Own,
+        }
+    }
+}
+
+fn field(
+    printer: &mut Printer<'_>,
+    offset: usize,
+    field: FieldSpecifier,
+    scope: Option<Scope>,
+    reading: Reading,
+) {
     let element = element::find(field.enterprise, field.id);
     let name = scope.map_or_else(|| name(field, element), |scope| scope.name.into());
     let number = match (field.enterprise, scope) {
@@ -169,9 +220,13 @@ fn field(printer: &mut Printer<'_>, offset: usize, field: FieldSpecifier, scope:
             kind = format!("{kind}, {}", element.units);
         }
     }
-    let own = ElementId::new(field.enterprise, field.id);
-    if let Some(read_as) = printer.aliases.read_as(own) {
-        kind = format!("{kind}, read as {}", alias::name(read_as));
+    match reading {
+        Reading::Own => {}
+        Reading::As(element) => kind = format!("{kind}, read as {}", alias::name(element)),
+        Reading::Not(element) => {
+            let element = alias::name(element);
+            kind = format!("{kind}, not read: a field before is read as {element}");
+        }
     }
     printer.page.line(
         offset,

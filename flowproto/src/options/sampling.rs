@@ -52,41 +52,40 @@ impl<'a> SamplingResolver<'a> {
         })
     }
 
-    /// The sampling of all records that name no selector or other scope, if it does not depend on the
+    /// The sampling of all records that name no selector or other scope. `Ambiguous` if it depends on the
     /// record.
-    pub(crate) fn of_all(&self) -> Option<Selection> {
-        match self.default {
-            _ if !self.store.are_samplers_of_domain() => None,
-            Resolved::Known(selection) => Some(selection),
-            Resolved::Unknown => Some(Selection::default()),
-            Resolved::Ambiguous => None,
+    pub(crate) fn of_all(&self) -> Resolved<Selection> {
+        if self.store.are_samplers_of_domain() {
+            self.default
+        } else {
+            Resolved::Ambiguous
         }
     }
 
-    /// The sampling of a record that does not report its own, and whether it is not sure: the record
-    /// names a selector that was not announced, or the announcements contradict each other. `scopes`:
-    /// properties of the record.
+    /// The sampling announced for a record that does not report its own, and whether it is not sure: the
+    /// record names a selector that was not announced, or the announcements contradict each other.
+    /// `scopes`: properties of the record.
     pub(crate) fn resolve(
         &mut self,
         record: &FlowRecord,
         scopes: Option<SamplingScopes>,
-    ) -> (Selection, bool) {
+    ) -> (Option<Selection>, bool) {
         let scopes = scopes.unwrap_or_default();
         let resolved = match scopes.selector {
             Some(selector) => match self.selector(selector) {
                 // 0 names none where it is not announced.
                 Resolved::Unknown if selector == 0 => self.of_domain,
                 Resolved::Unknown => {
-                    return (self.of_domain.known().unwrap_or_default(), true);
+                    return (self.of_domain.known(), true);
                 }
                 resolved => resolved,
             },
             None => self.by_properties(record, scopes),
         };
         match resolved {
-            Resolved::Known(selection) => (selection, false),
-            Resolved::Ambiguous => (Selection::default(), true),
-            Resolved::Unknown => (Selection::default(), false),
+            Resolved::Known(selection) => (Some(selection), false),
+            Resolved::Ambiguous => (None, true),
+            Resolved::Unknown => (None, false),
         }
     }
 

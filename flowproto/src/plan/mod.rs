@@ -24,7 +24,7 @@
 //! Of several times, the finest one counts: milliseconds (152, 153), microseconds and nanoseconds
 //! (154–157), offset from the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
 //!
-//! A record of packets that leave (61) with deltas of 0 counts those behind a middlebox, which are the
+//! A record of packets that leave (61) with deltas of 0 counts the deltas behind a middlebox, which are the
 //! outgoing counters of NetFlow v9.
 //!
 //! A template without counters that has the first octets of a packet reports one packet in each record.
@@ -242,8 +242,8 @@ impl Plan {
         let has_counters = filled & COUNTERS != 0;
         let packet = (!has_counters).then(|| PacketSection::of(specifiers, &spans));
         let have_deltas = [octets, packets].map(|families| families.forward == Some(DELTAS));
-        let outgoing = (filled & Slot::FlowDirection.bit() != 0 && have_deltas.contains(&true))
-            .then(|| OutgoingCounters::of(specifiers, &spans));
+        let outgoing = (filled & Slot::FlowDirection.bit() != 0)
+            .then(|| OutgoingCounters::of(specifiers, &spans, have_deltas));
         let octets = octets.kind().of_length(octets_length);
         let packets = packets.kind().of_length(packets_length);
         let names = names::fields_of(specifiers, spans.into_iter());
@@ -253,12 +253,11 @@ impl Plan {
         let is_plain = first_variable.is_none()
             && names.is_empty()
             && packet.is_none()
-            && outgoing.is_none()
             && !has_totals
             && !has_initiator;
         let fields = steps.iter().map(|(step, _)| step);
         let traffic = if is_plain {
-            TrafficReader::new(fields, filled, minimum)
+            TrafficReader::new(fields, filled, minimum, outgoing.is_some())
         } else {
             None
         };

@@ -20,22 +20,45 @@ pub(super) struct OutgoingCounters {
 }
 
 impl OutgoingCounters {
-    /// The outgoing counters of a template. `None` if it has none.
-    pub(super) fn of(specifiers: &[FieldSpecifier], spans: &[FieldSpan]) -> Option<Self> {
-        let octets = Place::of(specifiers, spans, OUT_BYTES);
-        let packets = Place::of(specifiers, spans, OUT_PACKETS);
+    /// The outgoing counters of a template. `None` if it has none. `have_deltas`: whether it has deltas (1, 2) of
+    /// octets and of packets; those without deltas are counted in another way.
+    pub(super) fn of(
+        specifiers: &[FieldSpecifier],
+        spans: &[FieldSpan],
+        have_deltas: [bool; 2],
+    ) -> Option<Self> {
+        let place = |has_deltas: bool, id| {
+            let place = has_deltas.then(|| Place::of(specifiers, spans, id));
+            place.flatten()
+        };
+        let [have_octets, have_packets] = have_deltas;
+        let octets = place(have_octets, OUT_BYTES);
+        let packets = place(have_packets, OUT_PACKETS);
         (octets.is_some() || packets.is_some()).then_some(Self { octets, packets })
     }
 
-    /// Counts them in a record of packets that leave, if it has counted nothing.
+    /// Counts them in a record of packets that leave, if its deltas of these are 0.
     pub(super) fn read(&self, octets: &[u8], spans: &[FieldSpan], record: &mut FlowRecord) {
-        let interfaces = record.interfaces.unwrap_or_default();
-        let is_zero =
-            record.octet_delta_count == 0 && record.packet_delta_count == 0 && !record.is_biflow();
-        if is_zero && interfaces.flow_direction == Some(EGRESS) {
-            let number = |place| Place::number(place, octets, spans).unwrap_or_default();
-            record.octet_delta_count = number(self.octets);
-            record.packet_delta_count = number(self.packets);
+        let direction = record
+            .interfaces
+            .and_then(|interfaces| interfaces.flow_direction);
+        if record.is_biflow() || direction != Some(EGRESS) {
+            return;
+        }
+        let deltas = [
+            (self.octets, &mut record.octet_delta_count),
+            (self.packets, &mut record.packet_delta_count),
+        ];
+        let are_zero = deltas
+            .iter()
+            .all(|(place, delta)| place.is_none() || **delta == 0);
+        if !are_zero {
+            return;
+        }
+        for (place, delta) in deltas {
+            if place.is_some() {
+                *delta = Place::number(place, octets, spans).unwrap_or_default();
+            }
         }
     }
 }

@@ -62,6 +62,8 @@ pub(crate) struct TrafficReader {
     end_reason: Option<Load>,
     protocol: Option<Load>,
     has_health: bool,
+    /// The template has counters of packets that leave, too.
+    has_outgoing: bool,
 }
 
 /// Where source and destination are.
@@ -73,11 +75,12 @@ enum Addresses {
 
 impl TrafficReader {
     /// `fields` of a template without fields of variable length. `filled`: their slots. `minimum`: octets
-    /// of a record. `None` if the traffic of its records cannot be counted alone.
+    /// of a record. `has_outgoing`: it has counters of packets that leave, too. `None` if the traffic of its records cannot be counted alone.
     pub(super) fn new<'a>(
         fields: impl Iterator<Item = &'a Step> + Clone,
         filled: u128,
         minimum: usize,
+        has_outgoing: bool,
     ) -> Option<Self> {
         if filled & !ALLOWED != 0 {
             return None;
@@ -120,12 +123,21 @@ impl TrafficReader {
             end_reason: load(Slot::FlowEndReason)?,
             protocol: load(Slot::Protocol)?,
             has_health: filled & HEALTH != 0,
+            has_outgoing,
         })
     }
 
     /// Whether records can have the health of a connection, or of DNS or HTTP messages.
     pub(crate) const fn has_health(&self) -> bool {
         self.has_health
+    }
+
+    /// Whether a record has to be read as a whole: it can have its counters in those of packets that leave.
+    #[inline]
+    pub(crate) const fn may_have_outgoing(&self, record: &TrafficRecord) -> bool {
+        self.has_outgoing
+            && matches!(record.flow_direction, Some(1))
+            && (record.octet_delta_count == 0 || record.packet_delta_count == 0)
     }
 
     /// Source and destination of a record.

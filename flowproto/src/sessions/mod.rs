@@ -36,7 +36,7 @@ pub use domain::Domain;
 pub use gaps::SequenceCounts;
 pub use limits::Limits;
 pub use report::{DomainReport, Statistics};
-pub use rule::{AliasPolicy, ByExporter, SamplingPolicy, SamplingRule};
+pub use rule::{AliasPolicy, ByExporter, ExporterAddresses, SamplingPolicy, SamplingRule};
 pub use state::{State, StateError};
 pub use unusable::{Reasons, Unusable};
 

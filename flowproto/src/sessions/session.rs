@@ -6,7 +6,7 @@ use super::clock::RestartDetector;
 use super::domain::Domain;
 use super::key::ExporterId;
 use super::key::SessionKey;
-use super::rule::SamplingRule;
+use super::rule::{ExporterAddresses, SamplingRule};
 use super::senders::SenderId;
 use super::templates::TemplateEntry;
 use super::tracks::Membership;
@@ -57,6 +57,14 @@ pub(super) struct Suspect {
 }
 
 impl Session {
+    /// The addresses by which the operator has settings for the exporter.
+    pub(super) const fn addresses(&self) -> ExporterAddresses {
+        ExporterAddresses {
+            source: self.key.domain.address,
+            reported: self.domain.exporter_address,
+        }
+    }
+
     /// Who announces in this session, and who asks for it.
     pub(super) const fn announcer(&self) -> Announcer {
         Announcer {

@@ -8,11 +8,12 @@ use super::exporters::Exporters;
 use super::key::{DeviceKey, DomainKey, Place, SessionKey};
 use super::limits::Limits;
 use super::recency::{Dimension, RecencyList};
-use super::rule::{AliasPolicy, SamplingPolicy};
+use super::rule::{AliasPolicy, ExporterAddresses, SamplingPolicy};
 use super::senders::Senders;
 use super::session::{Session, Templates};
 use super::templates::Directory;
 use super::tracks::{Membership, Tracks};
+use crate::address::Address;
 use crate::options::{OptionsStore, Resolved};
 use crate::wire::Version;
 
@@ -54,7 +55,7 @@ pub(crate) struct Sessions {
     /// Devices with open gaps.
     pub(super) with_gaps: Vec<usize>,
     pub(crate) exporters: Exporters,
-    sampling_policy: SamplingPolicy,
+    pub(super) sampling_policy: SamplingPolicy,
     pub(super) alias_policy: AliasPolicy,
     /// Begin of the next sweep for idle templates.
     pub(super) sweep: Place,
@@ -104,7 +105,7 @@ impl Sessions {
     /// Replaces the sampling set by the operator.
     pub(crate) fn set_sampling_policy(&mut self, policy: SamplingPolicy) {
         for session in self.slab.iter_mut().flatten() {
-            session.sampling_rule = policy.rule(session.key.domain.address);
+            session.sampling_rule = policy.rule(session.addresses());
         }
         self.sampling_policy = policy;
     }
@@ -236,7 +237,10 @@ impl Sessions {
             },
             first_revision: self.revision,
             domains_version: 0,
-            sampling_rule: self.sampling_policy.rule(key.domain.address),
+            sampling_rule: self.sampling_policy.rule(ExporterAddresses {
+                source: key.domain.address,
+                reported: Address::UNSPECIFIED,
+            }),
             all_selectors: (0, Resolved::Unknown),
             has_decoded: false,
             received_milliseconds: now_milliseconds,

@@ -116,6 +116,7 @@ impl Sessions {
             exporter_address: address,
             revision: self.revision,
         };
+        session.sampling_rule = self.sampling_policy.rule(session.addresses());
         if let Some(exporter) = self.exporters.get_mut(session.exporter)
             && name.is_some()
         {

@@ -68,8 +68,9 @@ pub(crate) fn template(version: Version) -> Option<Template> {
 }
 
 /// The sampling in a v5 header.
-pub(crate) fn sampling(header: &MessageHeader) -> Sampling {
-    Sampling::one_in((header.sampling & SAMPLING_INTERVAL).into())
+pub(crate) fn sampling(header: &MessageHeader) -> Option<Sampling> {
+    let interval = header.sampling & SAMPLING_INTERVAL;
+    (interval != 0).then(|| Sampling::one_in(interval.into()))
 }
 
 /// The records in `content`, as their octets.

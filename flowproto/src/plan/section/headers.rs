@@ -1,6 +1,7 @@
 //! The headers at the beginning of a packet: Ethernet with tags and labels, IP, transport.
 
 use crate::address::Address;
+use crate::ip_header::{self, has_ipv4_checksum};
 use crate::protocol::{DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE};
 use crate::record::FlowKey;
 
@@ -34,9 +35,8 @@ pub(super) struct Packet {
 
 /// Reads an Ethernet frame. `frame_octets`: those on the wire, 0 if not known.
 pub(super) fn of_frame(frame: &[u8], frame_octets: u64) -> Option<Packet> {
-    let (packet, vlan_id) = network(frame, Labels::Read)?;
-    let link_octets = frame.len().saturating_sub(packet.len());
-    let packet_octets = frame_octets.saturating_sub(u64::try_from(link_octets).ok()?);
+    let (packet, vlan_id) = network(frame, frame_octets, Labels::Read)?;
+    let packet_octets = octets_of(packet, frame, frame_octets);
     let packet = of_packet(packet, packet_octets)?;
     Some(Packet { vlan_id, ..packet })
 }
@@ -49,9 +49,15 @@ enum Labels {
     Refused,
 }
 
+/// The octets on the wire of `inner`, which is the end of `outer`. 0 if they are not known.
+fn octets_of(inner: &[u8], outer: &[u8], outer_octets: u64) -> u64 {
+    let before = outer.len().saturating_sub(inner.len());
+    outer_octets.saturating_sub(u64::try_from(before).unwrap_or(u64::MAX))
+}
+
 /// Returns the IP packet of an Ethernet frame, and its VLAN: that of the outermost tag, in a pseudowire
 /// that of its own one.
-fn network(frame: &[u8], labels: Labels) -> Option<(&[u8], u16)> {
+fn network(frame: &[u8], frame_octets: u64, labels: Labels) -> Option<(&[u8], u16)> {
     let mut vlan_id = 0;
     let mut rest = frame.get(12..)?;
     for _ in 0..MAX_HEADERS {
@@ -66,7 +72,9 @@ fn network(frame: &[u8], labels: Labels) -> Option<(&[u8], u16)> {
                 rest = after;
             }
             0x8847 | 0x8848 if labels == Labels::Read => {
-                let (packet, inner_vlan_id) = of_labels(below_labels(after)?)?;
+                let data = below_labels(after)?;
+                let data_octets = octets_of(data, frame, frame_octets);
+                let (packet, inner_vlan_id) = of_labels(data, data_octets)?;
                 let has_own = inner_vlan_id != 0;
                 return Some((packet, if has_own { inner_vlan_id } else { vlan_id }));
             }
@@ -81,13 +89,25 @@ fn network(frame: &[u8], labels: Labels) -> Option<(&[u8], u16)> {
     None
 }
 
-/// What labels carry. They do not name it: IP is recognized by its version, an Ethernet pseudowire by the
-/// four zero bits of its control word (RFC 4385), or by the EtherType of a frame without a control word
-/// (RFC 4448 §4.6).
-fn of_labels(data: &[u8]) -> Option<(&[u8], u16)> {
-    let pseudowire = |frame| network(frame, Labels::Refused);
+/// Returns the packet behind MPLS labels, and the VLAN of its pseudowire. Labels do not name the protocol.
+///
+/// IPv4 is recognized by its version and checksum, an Ethernet pseudowire by the four zero bits of its
+/// control word (RFC 4385), or by the EtherType of a frame without a control word (RFC 4448 §4.6). The
+/// MAC address of such a frame can begin like an IP header: other octets with the version of IP are a
+/// frame if its packet is recognized, else a packet if the length in its header is not too large.
+fn of_labels(data: &[u8], data_octets: u64) -> Option<(&[u8], u16)> {
+    let pseudowire = |frame| network(frame, data_octets, Labels::Refused);
     match data {
-        [first, ..] if matches!(first >> 4, 4 | 6) => Some((data, 0)),
+        _ if has_ipv4_checksum(data) => Some((data, 0)),
+        [first, ..] if matches!(first >> 4, 4 | 6) => {
+            let framed = pseudowire(data);
+            let framed_if = |is: fn(&[u8], u64) -> bool| {
+                framed.filter(|(packet, _)| is(packet, octets_of(packet, data, data_octets)))
+            };
+            framed_if(ip_header::is_recognized)
+                .or_else(|| ip_header::may_begin(data, data_octets).then_some((data, 0)))
+                .or_else(|| framed_if(ip_header::may_begin))
+        }
         // The first half of a control word is reserved. Few MAC addresses begin like that.
         [0, 0, _, _, frame @ ..] => pseudowire(frame).or_else(|| pseudowire(data)),
         [0..16, _, _, _, frame @ ..] => pseudowire(data).or_else(|| pseudowire(frame)),

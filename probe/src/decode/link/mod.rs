@@ -5,6 +5,8 @@
 
 mod offline;
 
+use flowproto::ip_header;
+
 use super::packet::Undecodable;
 use crate::capture::frame::LinkType;
 
@@ -175,17 +177,21 @@ fn service_header(data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable>
     Ok(network)
 }
 
-/// Reads MPLS labels. They do not name the payload: IP is recognized by its version, an Ethernet
-/// pseudowire by the four zero bits of its control word (RFC 4385), or by the EtherType of a frame
-/// without a control word (RFC 4448 §4.6).
+/// Reads MPLS labels. They do not name the payload: IPv4 is recognized by its version and checksum,
+/// an Ethernet pseudowire by the four zero bits of its control word (RFC 4385), or by the EtherType
+/// of a frame without a control word (RFC 4448 §4.6). The MAC address of such a frame can begin like
+/// an IP header: other octets with the version of IP are a frame if that has an IP or ARP packet.
 fn mpls(mut data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
     for _ in 0..MAX_TAGS {
         let (label, rest) = split::<4>(data)?;
         data = rest;
         if label[2] & 1 == 1 {
             return match data.first().map(|octet| octet >> 4) {
-                Some(4) => Ok(Network::new(data, Version::V4, vlan_id)),
-                Some(6) => Ok(Network::new(data, Version::V6, vlan_id)),
+                Some(4) if ip_header::has_ipv4_checksum(data) => {
+                    Ok(Network::new(data, Version::V4, vlan_id))
+                }
+                Some(4) => packet_or_frame(data, Version::V4, vlan_id),
+                Some(6) => packet_or_frame(data, Version::V6, vlan_id),
                 Some(0) => {
                     let (control_word, frame) = split::<4>(data)?;
                     // Its first half is reserved. Few MAC addresses begin like that.
@@ -202,6 +208,27 @@ fn mpls(mut data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
         }
     }
     Err(Undecodable::TooDeep)
+}
+
+/// Reads what begins like an IP header without a correct checksum behind MPLS labels.
+fn packet_or_frame(
+    data: &[u8],
+    version: Version,
+    vlan_id: u16,
+) -> Result<Network<'_>, Undecodable> {
+    let framed = pseudowire(data, vlan_id);
+    let is_frame = match &framed {
+        Ok(network) if ip_header::is_recognized(network.packet, 0) => true,
+        Ok(network) => ip_header::may_begin(network.packet, 0) && !ip_header::may_begin(data, 0),
+        // Ethernet and IPv4, as in every ARP packet of a LAN.
+        Err(Undecodable::Arp) => data.get(14..18) == Some(&[0, 1, 8, 0]),
+        Err(_) => false,
+    };
+    if is_frame {
+        framed
+    } else {
+        Ok(Network::new(data, version, vlan_id))
+    }
 }
 
 /// Reads the Ethernet frame of a pseudowire, which may have tags, but no labels of its own.
