@@ -8,16 +8,14 @@ use std::time::Duration;
 
 use flowproto::record::Translation;
 use flowproto::{Address, FlowRecord};
-use kipfix_tests::api_server::{ApiServer, User};
-use kipfix_tests::cluster::Cluster;
-use kipfix_tests::collector::{Collector, assert_members, flow, now};
+use kipfix_tests::api_server::ApiServer;
+use kipfix_tests::collector::{Collector, assert_members, flow, now, to_external};
 use kipfix_tests::objects::{self, Object};
 use kipfix_tests::program::eventually;
 use serde_json::{Value, json};
 
-/// An external address without a name, and one of the other family.
+/// An external address without a name.
 const EXTERNAL: &str = "198.51.100.7";
-const EXTERNAL_V6: &str = "2001:db8::7";
 
 /// Maximum time for a change to get from the API server to a record.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -587,21 +585,18 @@ fn zone_region_pool_group_and_cluster_are_in_lines_and_series() {
     // A pod with the labels that Kubernetes copies from its node, which is not known here.
     let labelled = running(ns, "labelled", &["10.33.1.1"]);
     admin.create(labelled.place("r4", "r4-c"));
-    let ours = watching(
-        server,
-        &[
-            "--cluster-name",
-            "prod-1",
-            "--node-pool-labels",
-            "pool",
-            "--namespace-label",
-            "team",
-            "--preset",
-            "workloads",
-            "--preset",
-            "zones",
-        ],
-    );
+    let ours = server.watching(&[
+        "--cluster-name",
+        "prod-1",
+        "--node-pool-labels",
+        "pool",
+        "--namespace-label",
+        "team",
+        "--preset",
+        "workloads",
+        "--preset",
+        "zones",
+    ]);
     let record = || at(&to_external("10.33.0.1"), now());
     let expected = [
         ("sourceNodeName", "placed"),
@@ -667,21 +662,18 @@ fn external_addresses_have_names_from_settings_clouds_and_services_without_pods(
     let ports = json!([{"name": "cache", "port": 6379, "protocol": "TCP"}]);
     let cache = objects::endpoint_slice(ns, "cache", &["203.0.113.34"]);
     admin.create(cache.set("ports", ports));
-    let ours = watching(
-        server,
-        &[
-            "--cidr",
-            "198.51.100.0/24=partners",
-            "--cidr",
-            "198.51.100.64/26=bank",
-            "--cloud-ranges",
-            clouds.to_str().unwrap(),
-            "--preset",
-            "external",
-            "--preset",
-            "workloads",
-        ],
-    );
+    let ours = server.watching(&[
+        "--cidr",
+        "198.51.100.0/24=partners",
+        "--cidr",
+        "198.51.100.64/26=bank",
+        "--cloud-ranges",
+        clouds.to_str().unwrap(),
+        "--preset",
+        "external",
+        "--preset",
+        "workloads",
+    ]);
     for (ip, port, name) in [
         ("198.51.100.7", 80, "partners"),
         ("198.51.100.77", 80, "bank"),

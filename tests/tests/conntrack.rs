@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use kipfix_tests::netns::{self, Namespace};
-use kipfix_tests::peers::missing;
+use kipfix_tests::peers;
 use kipfix_tests::program::{self, Running};
 use kipfix_tests::scrape::Scrape;
 use kipfix_tests::take_turn;
@@ -96,7 +96,7 @@ impl Node {
 
 fn missing(test: &str) -> bool {
     let programs = ["ip", "python3", "iptables", "curl"];
-    if missing(test, &programs) {
+    if peers::missing(test, &programs) {
         return true;
     }
     netns::missing(test)

@@ -4,16 +4,11 @@
 
 use std::time::Duration;
 
-use kipfix_tests::api_server::{ApiServer, User};
-use kipfix_tests::cluster::Cluster;
-use kipfix_tests::collector::{Collector, assert_members, flow};
+use kipfix_tests::api_server::ApiServer;
+use kipfix_tests::collector::{Collector, assert_members, flow, to_external};
 use kipfix_tests::objects::{self, Object};
 use kipfix_tests::program::eventually;
 use serde_json::json;
-
-/// An external address without a name, and one of the other family.
-const EXTERNAL: &str = "198.51.100.7";
-const EXTERNAL_V6: &str = "2001:db8::7";
 
 /// A pod on a node, since a time in the past.
 fn running(namespace: &str, name: &str, node: &str, addresses: &[&str]) -> Object {
@@ -332,7 +327,7 @@ fn a_load_balancer_on_the_nodes_leads_to_its_pod_or_service() {
         (25, "", "mail", "external_to_service"),
         (22, "", "", "external_to_node"),
     ] {
-        let mut record = flow(EXTERNAL, "10.55.9.1");
+        let mut record = flow("198.51.100.7", "10.55.9.1");
         record.key.destination_port = port;
         let expected = [
             ("destinationPodName", pod),
@@ -354,7 +349,7 @@ fn a_pod_on_a_failed_node_leaves_its_address_to_the_next_pod() {
     admin.create(running(ns, "old", "spot-1", &["10.56.0.5"]));
     let ours = server.watching(&[]);
     let has_pod = |name: &str| {
-        let pod = || ours.attribute(&flow("10.56.0.5", EXTERNAL))["sourcePodName"].clone();
+        let pod = || ours.attribute(&to_external("10.56.0.5"))["sourcePodName"].clone();
         let is_reached = eventually(Duration::from_secs(20), || {
             pod().as_str().unwrap_or_default() == name
         });

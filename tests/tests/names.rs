@@ -11,7 +11,7 @@ use kipfix_tests::netns::{self, Namespace, Resolver};
 use kipfix_tests::peers::missing;
 use kipfix_tests::program::{self, Running};
 use kipfix_tests::scrape::Scrape;
-use kipfix_tests::{skip, take_turn};
+use kipfix_tests::take_turn;
 use serde_json::Value;
 
 /// A DNS server: every name is an alias of another one, which has the address of the server.
