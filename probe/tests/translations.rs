@@ -4,6 +4,8 @@
 
 mod packets;
 
+use std::collections::VecDeque;
+
 use flowproto::record::BiflowDirection::{Initiator, ReverseInitiator};
 use flowproto::{Address, FlowRecord};
 use kipfix_probe::cache::CacheSettings;
@@ -11,6 +13,7 @@ use kipfix_probe::capture::frame::{CopyDetection, Frame, LinkType, ObservationPo
 use kipfix_probe::pipeline::{Pipeline, PipelineCounters};
 use kipfix_probe::translation::TranslationSource;
 use packets::*;
+use proptest::prelude::*;
 
 const POD: [u8; 4] = [10, 1, 1, 10];
 const OTHER_POD: [u8; 4] = [10, 1, 1, 11];
@@ -623,4 +626,136 @@ fn one_record_of_both_directions_has_the_translation() {
         [expected(BEFORE, AFTER)]
     );
     assert_eq!(records[0].reverse_packet_delta_count, 1);
+}
+
+/// A packet that passes two captured interfaces of the node.
+struct Passage {
+    is_answer: bool,
+    /// The capture of first packets has it, too.
+    is_first: bool,
+    /// The frame for its addresses.
+    frame: Box<dyn Fn(Ends) -> Vec<u8>>,
+}
+
+/// A TCP connection of four packets in each direction.
+fn tcp_passages() -> Vec<Passage> {
+    let packets: [(bool, (u32, u32), u8, &[u8]); 8] = [
+        (false, (100, 0), SYN, b""),
+        (true, (9000, 101), SYN | ACK, b""),
+        (false, (101, 9001), ACK, b""),
+        (false, (101, 9001), ACK, b"request"),
+        (true, (9001, 108), ACK, b"answer"),
+        (true, (9007, 108), FIN | ACK, b""),
+        (false, (108, 9008), FIN | ACK, b""),
+        (true, (9008, 109), ACK, b""),
+    ];
+    let passage = |(is_answer, numbers, flags, payload)| Passage {
+        is_answer,
+        is_first: flags == SYN,
+        frame: Box::new(move |ends: Ends| ends.tcp(numbers, flags, payload)),
+    };
+    packets.into_iter().map(passage).collect()
+}
+
+/// Four datagrams in each direction.
+fn udp_passages() -> Vec<Passage> {
+    let packets: [(bool, &[u8]); 8] = [
+        (false, b"first request"),
+        (true, b"first answer"),
+        (false, b"second request"),
+        (false, b"third request"),
+        (true, b"second answer"),
+        (true, b"third answer"),
+        (false, b"last request"),
+        (true, b"last answer"),
+    ];
+    let passage = |(is_answer, payload)| Passage {
+        is_answer,
+        is_first: !is_answer,
+        frame: Box::new(move |ends: Ends| ends.udp(payload)),
+    };
+    packets.into_iter().map(passage).collect()
+}
+
+/// Observations that are read up to a time.
+#[derive(Default)]
+struct Ring(VecDeque<(u64, u32, bool, Vec<u8>)>);
+
+impl Ring {
+    fn read(&mut self, until: u64, mut each: impl FnMut(u64, u32, bool, &[u8])) {
+        while self.0.front().is_some_and(|(time, ..)| *time <= until) {
+            let (time, interface, egress, packet) = self.0.pop_front().unwrap();
+            each(time, interface, egress, &packet);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// The rings are read one after the other, so packets of both sides are metered before the first
+    /// ones have shown the translation.
+    #[test]
+    fn a_conversation_on_both_sides_is_counted_once_whenever_its_translation_is_learned(
+        is_udp in any::<bool>(),
+        gaps_us in prop::array::uniform8(0..12_000_u64),
+        // Until the first ring is read, until the second one is, and until the next round.
+        rounds in prop::collection::vec((0..30_000_u64, 0..30_000_u64, 100..60_000_u64), 1..12),
+        is_uplink_first in any::<bool>(),
+        delay_us in 0..200_000_u64,
+    ) {
+        let (mut first, mut bridge, mut uplink) = <(Ring, Ring, Ring)>::default();
+        let passages = if is_udp { udp_passages() } else { tcp_passages() };
+        let mut time = START;
+        for (packet, gap_us) in passages.iter().zip(gaps_us) {
+            time += gap_us * 1000 + 60_000;
+            let frame = |ends: Ends| {
+                (packet.frame)(if packet.is_answer { ends.reversed() } else { ends })
+            };
+            let (inside, outside) = if packet.is_answer { (20_000, 0) } else { (0, 20_000) };
+            let on_bridge = (time + inside, BRIDGE, packet.is_answer, frame(BEFORE));
+            let on_uplink = (time + outside, UPLINK, !packet.is_answer, frame(AFTER));
+            if packet.is_first {
+                first.0.extend([on_bridge.clone(), on_uplink.clone()]);
+            }
+            bridge.0.push_back(on_bridge);
+            uplink.0.push_back(on_uplink);
+        }
+        let mut node = Node::new(TranslationSource::FirstPackets);
+        node.copies = CopyDetection::ByInterface;
+        let mut now = START;
+        for (after_us, between_us, pause_us) in rounds.into_iter().chain([(0, 0, 10_000_000)]) {
+            now += pause_us * 1000;
+            // The kernel hands over the first packets later than it captured them.
+            first.read(now - delay_us * 1000, |time, interface, egress, packet| {
+                node.now = time - 10_000;
+                node.first(interface, egress, packet);
+            });
+            now += after_us * 1000;
+            let mut rings = [&mut bridge, &mut uplink];
+            rings.rotate_left(usize::from(is_uplink_first));
+            for ring in rings {
+                ring.read(now, |time, interface, egress, packet| {
+                    node.now = time - 10_000;
+                    node.meter(interface, egress, packet);
+                });
+                now += between_us * 1000;
+            }
+        }
+        let (records, counters) = node.finish();
+        let sum = |key: Ends, of: fn(&FlowRecord) -> u64| -> u64 {
+            let key = [(v4(key.0), key.1), (v4(key.2), key.3)];
+            let of_key = records.iter().filter(|record| ends(record)[..2] == key);
+            of_key.map(of).sum()
+        };
+        let packets = |key: Ends| sum(key, |record| record.packet_delta_count);
+        prop_assert_eq!((packets(BEFORE), packets(BEFORE.reversed())), (4, 4), "{:?}", records);
+        prop_assert_eq!((packets(AFTER), packets(AFTER.reversed())), (0, 0));
+        let connections = |record: &FlowRecord| {
+            u64::from(record.new_connection_delta_count.unwrap_or(0))
+        };
+        prop_assert_eq!(sum(BEFORE, connections), 1);
+        prop_assert_eq!(sum(BEFORE.reversed(), connections), 0);
+        prop_assert_eq!(counters.translations.learned, 1);
+    }
 }
