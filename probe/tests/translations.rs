@@ -637,9 +637,12 @@ struct Passage {
     frame: Box<dyn Fn(Ends) -> Vec<u8>>,
 }
 
+/// True for an answer, then sequence and acknowledgement number, flags and payload.
+type Segment = (bool, (u32, u32), u8, &'static [u8]);
+
 /// A TCP connection of four packets in each direction.
 fn tcp_passages() -> Vec<Passage> {
-    let packets: [(bool, (u32, u32), u8, &[u8]); 8] = [
+    let packets: [Segment; 8] = [
         (false, (100, 0), SYN, b""),
         (true, (9000, 101), SYN | ACK, b""),
         (false, (101, 9001), ACK, b""),
