@@ -196,17 +196,8 @@ impl<T: 'static> Declarations<'_, T> {
         read: fn(&T, &mut Series<'_, u64>),
     ) {
         self.add(counters, move |counters, counts| {
-            let mut totals: BTreeMap<Vec<String>, u64> = BTreeMap::new();
-            for part in counts {
-                read(part, &mut |values, total| {
-                    let values = values.iter().map(ToString::to_string).collect();
-                    let sum = totals.entry(values).or_default();
-                    *sum = sum.saturating_add(total);
-                });
-            }
-            for (values, total) in &totals {
-                raise(&counters.with_label_values(values), *total);
-            }
+            let each = |values: &[&str], total| raise(&counters.with_label_values(values), total);
+            each_series(counts, read, |total| total, u64::saturating_add, each);
         });
     }
 
@@ -222,17 +213,8 @@ impl<T: 'static> Declarations<'_, T> {
     {
         let gauges = self.make.gauges(name, help, labels);
         self.add(gauges, move |gauges, counts| {
-            let mut totals: BTreeMap<Vec<String>, i64> = BTreeMap::new();
-            for part in counts {
-                read(part, &mut |values, value| {
-                    let values = values.iter().map(ToString::to_string).collect();
-                    let sum = totals.entry(values).or_default();
-                    *sum = sum.saturating_add(level(value));
-                });
-            }
-            for (values, total) in &totals {
-                gauges.with_label_values(values).set(*total);
-            }
+            let each = |values: &[&str], value| gauges.with_label_values(values).set(value);
+            each_series(counts, read, level, i64::saturating_add, each);
         });
     }
 
@@ -263,6 +245,33 @@ fn sum<T>(counts: &[&T], read: Read<T>) -> u64 {
 
 fn levels<T, V: TryInto<i64>>(counts: &[&T], read: fn(&T) -> V) -> i64 {
     counts.iter().map(|part| level(read(part))).sum()
+}
+
+/// Hands out each series with the sum of its numbers, directly if there is one thread.
+fn each_series<T, V, N: std::marker::Copy>(
+    counts: &[&T],
+    read: fn(&T, &mut Series<'_, V>),
+    number: fn(V) -> N,
+    add: fn(N, N) -> N,
+    mut each: impl FnMut(&[&str], N),
+) {
+    if let [part] = counts {
+        return read(part, &mut |values, value| each(values, number(value)));
+    }
+    let mut sums: BTreeMap<Vec<String>, N> = BTreeMap::new();
+    for part in counts {
+        read(part, &mut |values, value| {
+            let number = number(value);
+            let values = values.iter().map(ToString::to_string).collect();
+            sums.entry(values)
+                .and_modify(|sum| *sum = add(*sum, number))
+                .or_insert(number);
+        });
+    }
+    for (values, sum) in &sums {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        each(&values, *sum);
+    }
 }
 
 #[cfg(test)]

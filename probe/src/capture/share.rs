@@ -54,24 +54,19 @@ impl Share {
                 headers.push(("ip6".to_owned(), v6("ip6", 0)));
             }
         }
-        let parts: Vec<String> = headers
-            .into_iter()
-            .map(|(condition, sum)| {
-                // A multiplication moves what distinguishes the sum to the upper bits.
-                let part = format!("((((({sum}) * 0x9e3779b1) & 0xffffffff) >> 16) % {count})");
-                match index {
-                    0 => format!("({condition} and {part} != 0)"),
-                    _ => format!("({condition} and {part} = {index})"),
-                }
-            })
-            .collect();
-        let any = parts.join(" or ");
+        let (not, wanted) = match index {
+            // What is in no other part.
+            0 => ("not ", "!= 0".to_owned()),
+            _ => ("", format!("= {index}")),
+        };
+        let part = |(condition, sum): (String, String)| {
+            // A multiplication moves what distinguishes the sum to the upper bits.
+            let part = format!("((((({sum}) * 0x9e3779b1) & 0xffffffff) >> 16) % {count})");
+            format!("({condition} and {part} {wanted})")
+        };
+        let parts: Vec<String> = headers.into_iter().map(part).collect();
         // Writing to a String cannot fail.
-        match index {
-            0 => write!(out, "not ({any}) and "),
-            _ => write!(out, "({any}) and "),
-        }
-        .ok();
+        write!(out, "{not}({}) and ", parts.join(" or ")).ok();
     }
 }
 
