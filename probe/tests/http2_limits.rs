@@ -255,7 +255,7 @@ fn the_memory_of_all_connections_is_bounded() {
     ));
     let path = block(&[(":path", &*value)]).repeat(60);
     for port in 1..2000_u16 {
-        probe.port = port;
+        probe.set_client(port / 25, port);
         probe.connect();
         probe.send(true, &begin);
         for number in 1..8 {
@@ -267,10 +267,10 @@ fn the_memory_of_all_connections_is_bounded() {
     assert!(counters.unread[UnreadHttp::NoRoom] > 500, "{counters:?}");
 }
 
-/// Connections with more octets behind a gap than all may keep together.
+/// Connections of 10 clients with more octets behind a gap than all may keep together.
 fn hold_much(probe: &mut Probe) {
     for port in 1..=200 {
-        probe.port = port;
+        probe.set_client(port % 10, port);
         probe.connect();
         probe.send(true, &[PREFACE, &settings(), &get(1, "/")].concat());
         probe.send(false, &settings());
@@ -289,7 +289,7 @@ fn a_connection_that_keeps_little_has_room_next_to_those_that_keep_much() {
     assert!(before.unread[UnreadHttp::NoRoom] > 50, "{before:?}");
     assert!(before.http2_octets < 18 << 20, "{before:?}");
     for port in 1001..1101 {
-        probe.port = port;
+        probe.set_client(port % 10, port);
         probe.connect();
         probe.send(true, &[PREFACE, &settings(), &get(1, "/")].concat());
         probe.send(false, &[settings(), response(1, "200")].concat());
@@ -297,6 +297,46 @@ fn a_connection_that_keeps_little_has_room_next_to_those_that_keep_much() {
     let counters = probe.counters();
     assert_eq!(counters.unread, before.unread);
     assert_eq!(counters.responses, 100);
+}
+
+#[test]
+fn one_client_does_not_take_the_room_of_the_others() {
+    let mut probe = Probe::new();
+    let value = "x".repeat(126);
+    let table = frame(HEADERS, END_HEADERS, 1, &[0x3f, 0xe1, 0xff, 0x03, 0x82]);
+    let path = block(&[(":path", &*value)]).repeat(60);
+    let fill = |probe: &mut Probe, client, port| {
+        probe.set_client(client, port);
+        probe.connect();
+        probe.send(true, &[PREFACE, &settings(), &table].concat());
+        for number in 1..8 {
+            let octets = frame(HEADERS, END_HEADERS, 2 * number + 1, &path);
+            probe.send(true, &octets);
+        }
+    };
+    for port in 1..=300 {
+        fill(&mut probe, 0, port);
+    }
+    let before = probe.counters();
+    assert!(
+        (3 << 20..=4 << 20).contains(&before.http2_octets),
+        "{before:?}"
+    );
+    let refused = before.unread[UnreadHttp::NoRoomForClient];
+    assert!(refused > 200, "{before:?}");
+    assert_eq!(before.unread.values().sum::<u64>(), refused);
+    // Another client has the same room.
+    for port in 1..=20 {
+        fill(&mut probe, 1, port);
+    }
+    assert_eq!(probe.counters().unread, before.unread);
+    // Room that a connection frees can be used again.
+    for port in 1..=300 {
+        probe.set_client(0, port);
+        probe.segment(true, RST, &[]);
+    }
+    fill(&mut probe, 0, 1001);
+    assert_eq!(probe.counters().unread, before.unread);
 }
 
 #[test]
@@ -316,7 +356,7 @@ fn room_behind_gaps_is_free_after_ten_seconds() {
     assert!(counters.http2_octets < 1 << 20, "{counters:?}");
     // The requests were abandoned, which their next packets report.
     for port in 1..=200 {
-        probe.port = port;
+        probe.set_client(port % 10, port);
         probe.segment(true, ACK, b"x");
     }
     let records = probe.finish();

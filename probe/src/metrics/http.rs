@@ -19,7 +19,7 @@ pub(super) fn declare(table: &mut Declarations<'_, PipelineCounters>) {
         "metered_http_unread_total",
         "Places where messages of HTTP were not read, by reason. The rest of the connection: \
          start_not_observed, upgraded, evicted; of HTTP/2 also segment_lost, not_captured, \
-         head_too_long, invalid, table_too_large, no_room; of HTTP/1 also too_many_requests \
+         head_too_long, invalid, table_too_large, no_room, no_room_for_client; of HTTP/1 also too_many_requests \
          (pipelined). Up to the next message, in HTTP/1: segment_lost, not_captured, \
          head_too_long, invalid, no_room. One request, in HTTP/2: too_many_requests.",
         "reason",

@@ -19,6 +19,8 @@ pub(crate) struct Probe {
     pub(crate) pipeline: Pipeline,
     pub(crate) records: Records,
     pub(crate) time_ns: u64,
+    /// Address and port of the client.
+    pub(crate) client: [u8; 4],
     pub(crate) port: u16,
     /// Next sequence numbers of the client and the server.
     pub(crate) next: [u32; 2],
@@ -45,6 +47,7 @@ impl Probe {
             pipeline: Pipeline::new(settings),
             records: Records::default(),
             time_ns: 1_700_000_000 * SECOND,
+            client: CLIENT,
             port: 5000,
             // The sequence numbers wrap.
             next: [u32::MAX - 20, 900],
@@ -57,6 +60,12 @@ impl Probe {
         let mut probe = Self::new();
         probe.connect();
         probe
+    }
+
+    /// Continues with the client number `client`.
+    pub(crate) fn set_client(&mut self, client: u16, port: u16) {
+        let [high, low] = client.to_be_bytes();
+        (self.client, self.port) = ([10, 1, high, low], port);
     }
 
     pub(crate) fn connect(&mut self) {
@@ -81,10 +90,10 @@ impl Probe {
     ) {
         let packet = if is_client {
             let segment = tcp((self.port, 80), (client, server), flags, payload);
-            ipv4(6, CLIENT, SERVER, &segment)
+            ipv4(6, self.client, SERVER, &segment)
         } else {
             let segment = tcp((80, self.port), (server, client), flags, payload);
-            ipv4(6, SERVER, CLIENT, &segment)
+            ipv4(6, SERVER, self.client, &segment)
         };
         let octets = ethernet(0x0800, &packet);
         let mut frame = frame(&octets, self.time_ns);

@@ -279,8 +279,11 @@ impl Connection {
 
     /// Continues with HTTP/2 at the next octets. `preface`: octets of the preface that were read.
     fn begin_http2(&mut self, preface: usize, shared: &mut HttpShared) {
+        let client = self.key.source_address;
         let numbers = (self.client.next(), self.server.next());
-        self.http2 = Some(Box::new(Http2Exchange::new(numbers, preface, shared)));
+        self.http2 = Some(Box::new(Http2Exchange::new(
+            client, numbers, preface, shared,
+        )));
         self.client.close(&mut shared.heads);
         self.server.close(&mut shared.heads);
     }

@@ -70,7 +70,7 @@ impl HttpConnections {
             targets: self.shared.targets.len(),
             connections: self.used,
             http2_connections: self.shared.http2_connections,
-            http2_octets: self.shared.http2_octets,
+            http2_octets: self.shared.http2_memory.octets(),
         }
     }
 

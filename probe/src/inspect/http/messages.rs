@@ -5,11 +5,9 @@ use flowproto::host_name::MAX_OCTETS;
 use flowproto::http::{HttpHealth, HttpRequest};
 
 use super::head_pool::HeadPool;
+use super::http2_memory::Http2Memory;
 use super::targets::Targets;
 use super::unread::UnreadHttp;
-
-/// Octets that all connections of HTTP/2 keep, at most, heads in several segments apart.
-pub(super) const MAX_HTTP2_OCTETS: usize = 32 * 1024 * 1024;
 
 /// The messages of a packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,9 +39,9 @@ pub(super) struct HttpShared {
     pub(super) heads: HeadPool,
     pub(super) targets: Targets,
     pub(super) unread: EnumMap<UnreadHttp, u64>,
-    /// Octets that connections of HTTP/2 keep, and their number.
-    pub(super) http2_octets: usize,
+    /// Number of connections of HTTP/2.
     pub(super) http2_connections: usize,
+    pub(super) http2_memory: Http2Memory,
     /// The host that the first request of an HTTP/2 connection in the current packet names.
     authority: Vec<u8>,
 }
@@ -53,15 +51,10 @@ impl HttpShared {
         self.unread[reason] = self.unread[reason].saturating_add(1);
     }
 
-    /// True if half of the memory for connections of HTTP/2 is in use.
-    pub(super) const fn is_memory_scarce(&self) -> bool {
-        self.http2_octets > MAX_HTTP2_OCTETS / 2
-    }
-
-    /// True if a quarter of the memory, or half of the room for heads, is in use. This is before
-    /// anything is refused, so that expired segments and heads are freed first.
+    /// True if so much memory, or half of the room for heads, is in use that expired segments and heads
+    /// are to be freed.
     pub(super) fn is_filling(&self) -> bool {
-        self.http2_octets > MAX_HTTP2_OCTETS / 4 || self.heads.is_filling()
+        self.http2_memory.is_filling() || self.heads.is_filling()
     }
 
     /// Begins the next packet.

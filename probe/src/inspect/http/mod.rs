@@ -6,6 +6,7 @@
 //! * [`host`]: the host of an HTTP/1 request in one segment;
 //! * `segment`: segments of TCP;
 //! * `head_pool`: room for heads in several segments;
+//! * `http2_memory`: octets that connections of HTTP/2 keep;
 //! * `targets`: request targets with placeholders for identifiers;
 //! * `unread`: why messages are not read;
 //! * `messages`: the messages of a packet;
@@ -20,6 +21,7 @@ mod head_pool;
 pub mod host;
 mod http1;
 mod http2;
+mod http2_memory;
 mod messages;
 mod segment;
 mod targets;

@@ -25,6 +25,9 @@ pub enum UnreadHttp {
     /// Too many heads are put together at the same time, or connections of HTTP/2 keep too many octets:
     /// a new head or a growing connection, and a head that has not ended for 10 s.
     NoRoom,
+    /// The connections of HTTP/2 of one client address keep too many octets. A growing connection is not
+    /// read any more.
+    NoRoomForClient,
     /// More requests wait for a response than are kept. Of HTTP/1, the rest of the connection is not read;
     /// of HTTP/2, the oldest request.
     TooManyRequests,

@@ -1,8 +1,9 @@
 //! A connection of HTTP/2: both directions, and the requests on its streams.
 
+use flowproto::Address;
 use flowproto::http::{HttpMethod, HttpRequest, HttpVersion};
 
-use super::super::messages::{HttpMessages, HttpShared, MAX_HTTP2_OCTETS};
+use super::super::messages::{HttpMessages, HttpShared};
 use super::super::segment::{Piece, Role};
 use super::super::unread::UnreadHttp;
 use super::direction::{Arrival, Direction};
@@ -10,9 +11,6 @@ use super::fields::Fields;
 use super::frame_reader::{BlockTarget, FrameReader, Step};
 use super::hpack::BlockError;
 use super::open_requests::{OpenRequest, OpenRequests};
-
-/// Octets of a connection, at most, while memory is scarce. Tables of the default size need less.
-const MAX_SCARCE_OCTETS: usize = 64 * 1024;
 
 /// Why the reading of a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +31,8 @@ pub(in super::super) struct UpgradeRequest {
 /// A connection of HTTP/2.
 #[derive(Debug)]
 pub(in super::super) struct Http2Exchange {
+    /// Address of the client.
+    address: Address,
     client: Direction,
     server: Direction,
     requests: OpenRequests,
@@ -42,15 +42,17 @@ pub(in super::super) struct Http2Exchange {
 }
 
 impl Http2Exchange {
-    /// A connection whose client and server continue with these sequence numbers. `preface`: octets of
-    /// the preface of the client that were read.
+    /// A connection of the client with this address, whose client and server continue with these sequence
+    /// numbers. `preface`: octets of the preface of the client that were read.
     pub(in super::super) fn new(
+        address: Address,
         (client, server): (Option<u32>, Option<u32>),
         preface: usize,
         shared: &mut HttpShared,
     ) -> Self {
         shared.http2_connections = shared.http2_connections.saturating_add(1);
         Self {
+            address,
             client: Direction::new(client, FrameReader::new(Some(preface))),
             server: Direction::new(server, FrameReader::new(None)),
             requests: OpenRequests::default(),
@@ -163,7 +165,9 @@ impl Http2Exchange {
     /// Ends the reading, and frees the memory. Returns the number of requests without a response.
     pub(in super::super) fn close(mut self, shared: &mut HttpShared) -> usize {
         shared.http2_connections = shared.http2_connections.saturating_sub(1);
-        shared.http2_octets = shared.http2_octets.saturating_sub(self.octets);
+        // Less memory is never refused.
+        let memory = &mut shared.http2_memory;
+        memory.resize(self.address, self.octets, 0).ok();
         self.client.close(&mut shared.heads);
         self.server.close(&mut shared.heads);
         self.requests.clear()
@@ -179,15 +183,10 @@ impl Http2Exchange {
     fn count_octets(&mut self, shared: &mut HttpShared) -> Result<(), End> {
         let octets = self.client.memory().saturating_add(self.server.memory());
         let octets = octets.saturating_add(self.requests.memory());
-        let others = shared.http2_octets.saturating_sub(self.octets);
-        shared.http2_octets = others.saturating_add(octets);
-        let has_grown = octets > self.octets;
-        self.octets = octets;
-        let is_large = octets > MAX_SCARCE_OCTETS && shared.is_memory_scarce();
-        if has_grown && (is_large || shared.http2_octets > MAX_HTTP2_OCTETS) {
-            return Err(End::Unread(UnreadHttp::NoRoom));
-        }
-        Ok(())
+        let before = std::mem::replace(&mut self.octets, octets);
+        let memory = &mut shared.http2_memory;
+        let resized = memory.resize(self.address, before, octets);
+        resized.map_err(End::Unread)
     }
 
     fn block(
