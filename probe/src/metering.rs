@@ -98,7 +98,7 @@ impl Metering {
             }
             let (pipeline, records) = (&mut self.pipeline, &mut self.records);
             // Translations and names are to be known before the conversation begins.
-            capture.dispatch_conntrack(|event, time_ns| pipeline.conntrack(event, time_ns));
+            capture.dispatch_conntrack(|event, time| pipeline.conntrack(event, time));
             capture.dispatch_first_packets(|frame, point| {
                 pipeline.enqueue_first_packet(frame, point);
             });
@@ -123,7 +123,7 @@ impl Metering {
             }
         }
         let (pipeline, records) = (&mut self.pipeline, &mut self.records);
-        capture.dispatch_conntrack(|event, time_ns| pipeline.conntrack(event, time_ns));
+        capture.dispatch_conntrack(|event, time| pipeline.conntrack(event, time));
         capture.dispatch_first_packets(|frame, point| {
             pipeline.enqueue_first_packet(frame, point);
         });

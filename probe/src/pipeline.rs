@@ -10,7 +10,7 @@ use kipfix_export::own_endpoints::OwnEndpoint;
 
 use crate::cache::key::ConversationKey;
 use crate::cache::{CacheCounters, CacheSettings, CapturedPacket, FlowCache, RecordSink};
-use crate::capture::conntrack::{ConntrackEvent, TranslatedConnection};
+use crate::capture::conntrack::{ConntrackEvent, EventTime, TranslatedConnection};
 use crate::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use crate::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable, datagram_flow};
 use crate::duplicates::DuplicateFilter;
@@ -205,17 +205,17 @@ impl Pipeline {
         self.cache.set_outside(outside);
     }
 
-    /// Processes what the kernel reports of a connection at `time_ns` since the epoch.
-    pub fn conntrack(&mut self, event: ConntrackEvent, time_ns: u64) {
+    /// Processes what the kernel reports of a connection.
+    pub fn conntrack(&mut self, event: ConntrackEvent, time: EventTime) {
         match event {
             ConntrackEvent::Present(connection) => {
                 let translation = Translation {
                     legs: legs_of(&connection),
                     sequence_number: None,
-                    learned_ns: 0,
+                    learned_ns: time.after_ns,
                     is_exact: true,
                 };
-                self.cache.translate(translation, time_ns);
+                self.cache.translate(translation, time.read_ns);
             }
             ConntrackEvent::Ended(connection) => {
                 self.cache.remove_translation(&legs_of(&connection));
@@ -442,8 +442,18 @@ impl Pipeline {
 }
 
 fn legs_of(connection: &TranslatedConnection) -> Legs {
-    let mut legs = Legs::new(connection.original);
-    legs.push(connection.translated);
+    let (original, translated) = (connection.original, connection.translated);
+    // The destination is translated first, which a bridge with a filter of its own shows.
+    let between = FlowKey {
+        source_address: original.source_address,
+        source_port: original.source_port,
+        ..translated
+    };
+    let mut legs = Legs::new(original);
+    if between != original && between != translated {
+        legs.push(between);
+    }
+    legs.push(translated);
     legs
 }
 

@@ -7,10 +7,11 @@ mod packets;
 use flowproto::record::BiflowDirection;
 use flowproto::{FlowKey, FlowRecord};
 use kipfix_probe::cache::CacheSettings;
-use kipfix_probe::capture::conntrack::{ConntrackEvent, TranslatedConnection, event};
-use kipfix_probe::capture::frame::ObservationPoint;
+use kipfix_probe::capture::conntrack::{ConntrackEvent, EventTime, TranslatedConnection, event};
+use kipfix_probe::capture::frame::{CopyDetection, ObservationPoint};
 use kipfix_probe::pipeline::Pipeline;
 use kipfix_probe::translation::TranslationSource;
+use packets::passages::{self, Ring, tcp_passages, udp_passages};
 use packets::*;
 use proptest::prelude::*;
 
@@ -45,6 +46,8 @@ struct Node {
     pipeline: Pipeline,
     records: Records,
     now: u64,
+    /// The reports before this time were read.
+    reported_ns: u64,
 }
 
 impl Node {
@@ -60,11 +63,16 @@ impl Node {
             pipeline,
             records,
             now: START,
+            reported_ns: START,
         }
     }
 
     fn report(&mut self, event: ConntrackEvent) {
-        self.pipeline.conntrack(event, self.now);
+        let time = EventTime {
+            read_ns: self.now,
+            after_ns: self.reported_ns,
+        };
+        self.pipeline.conntrack(event, time);
     }
 
     fn segment(&mut self, interface: u32, ends: Ends, numbers: (u32, u32), flags: u8) {
@@ -87,6 +95,7 @@ impl Node {
         self.now += 10_000;
         let point = ObservationPoint {
             interface,
+            copies: CopyDetection::ByInterface,
             ..ObservationPoint::default()
         };
         let frame = frame(packet, self.now);
@@ -171,6 +180,65 @@ fn one_of_two_captured_sides_is_metered() {
         assert_eq!(sides(&records), [(key(POD, protocol), Some(61_000))]);
         assert_eq!(records[0].packet_delta_count, 1);
     }
+}
+
+#[test]
+fn a_report_that_is_read_after_a_short_connection_has_ended_translates_it() {
+    for (is_own, pod) in [(true, POD), (false, MASQUERADED)] {
+        let mut node = Node::new();
+        for (ends, numbers, flags) in [
+            (MASQUERADED, (50, 0), SYN),
+            (reversed(MASQUERADED), (70, 51), SYN | ACK),
+            (MASQUERADED, (51, 71), FIN | ACK),
+            (reversed(MASQUERADED), (71, 52), FIN | ACK),
+        ] {
+            node.segment(UPLINK, ends, numbers, flags);
+        }
+        // The report of a later connection with the same addresses and ports.
+        node.reported_ns = if is_own { START } else { START + SECOND };
+        node.report(ConntrackEvent::Present(connection(6)));
+        let keys: Vec<FlowKey> = node.finish().iter().map(|record| record.key).collect();
+        assert_eq!(keys, [key(pod, 6), key(reversed(pod), 6)]);
+    }
+}
+
+#[test]
+fn requests_between_two_translations_are_copies() {
+    // A bridge with a filter of its own shows them, and the answers before all translations.
+    let service = ([10, 1, 1, 10], 4000, [10, 96, 0, 10], 80);
+    let (between, wire) = (POD, MASQUERADED);
+    for is_reported_late in [false, true] {
+        let report = ConntrackEvent::Present(TranslatedConnection {
+            original: key(service, 6),
+            translated: key(wire, 6),
+        });
+        let mut node = Node::new();
+        if !is_reported_late {
+            node.report(report);
+        }
+        node.segment(BRIDGE, between, (50, 0), SYN);
+        node.segment(UPLINK, wire, (50, 0), SYN);
+        node.segment(UPLINK, reversed(wire), (70, 51), SYN | ACK);
+        node.segment(BRIDGE, reversed(service), (70, 51), SYN | ACK);
+        if is_reported_late {
+            node.report(report);
+        }
+        let records = node.finish();
+        let keys = |key: FlowKey| records.iter().filter(move |record| record.key == key);
+        assert_eq!(records.len(), 2, "{records:?}");
+        assert_eq!(keys(key(service, 6)).count(), 1, "{records:?}");
+        assert_eq!(keys(key(reversed(service), 6)).count(), 1, "{records:?}");
+    }
+}
+
+#[test]
+fn a_reset_after_the_end_of_a_connection_is_metered_on_one_side() {
+    let mut node = Node::new();
+    node.report(ConntrackEvent::Present(connection(6)));
+    node.segment(UPLINK, MASQUERADED, (50, 70), RST);
+    node.segment(BRIDGE, POD, (50, 70), RST);
+    let records = node.finish();
+    assert_eq!(sides(&records), [(key(POD, 6), Some(61_000))]);
 }
 
 #[test]
@@ -318,6 +386,71 @@ fn messages_of_the_kernel_are_read_and_untranslated_connections_are_skipped() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// The rings are read one after the other, so both sides of a short connection may be metered
+    /// before its report is read.
+    #[test]
+    fn a_conversation_on_both_sides_is_counted_once_whenever_its_report_is_read(
+        is_udp in any::<bool>(),
+        gaps_us in prop::array::uniform8(0..12_000_u64),
+        // Until the first ring is read, until the second one is, and until the next round.
+        rounds in prop::collection::vec((0..30_000_u64, 0..30_000_u64, 100..60_000_u64), 1..12),
+        is_uplink_first in any::<bool>(),
+        delay_us in 0..20_000_u64,
+    ) {
+        let protocol = if is_udp { 17 } else { 6 };
+        let mut rings = <[Ring; 2]>::default();
+        let passages = if is_udp { udp_passages() } else { tcp_passages() };
+        let mut time = START;
+        let mut report_ns = None;
+        for (packet, gap_us) in passages.iter().zip(gaps_us) {
+            time += gap_us * 1000 + 60_000;
+            report_ns.get_or_insert(time + delay_us * 1000);
+            let frame = |(source, source_port, destination, port): Ends| {
+                let ends = passages::Ends(source, source_port, destination, port);
+                (packet.frame)(if packet.is_answer { ends.reversed() } else { ends })
+            };
+            let later = |is_later: bool| time + if is_later { 20_000 } else { 0 };
+            let on_bridge = (later(packet.is_answer), BRIDGE, false, frame(POD));
+            let on_uplink = (later(!packet.is_answer), UPLINK, false, frame(MASQUERADED));
+            rings[0].0.push_back(on_bridge);
+            rings[1].0.push_back(on_uplink);
+        }
+        rings.rotate_left(usize::from(is_uplink_first));
+        let mut node = Node::new();
+        let mut now = START;
+        for (after_us, between_us, pause_us) in rounds.into_iter().chain([(0, 0, 10_000_000)]) {
+            now += pause_us * 1000;
+            if report_ns.take_if(|report_ns| *report_ns <= now).is_some() {
+                node.now = now;
+                node.report(ConntrackEvent::Present(connection(protocol)));
+            }
+            node.reported_ns = now;
+            now += after_us * 1000;
+            for ring in &mut rings {
+                ring.read(now, |time, interface, _, packet| {
+                    node.now = time - 10_000;
+                    node.meter(interface, packet);
+                });
+                now += between_us * 1000;
+            }
+        }
+        let records = node.finish();
+        let sum = |key: FlowKey, of: fn(&FlowRecord) -> u64| -> u64 {
+            records.iter().filter(|record| record.key == key).map(of).sum()
+        };
+        let packets = |key: FlowKey| sum(key, |record| record.packet_delta_count);
+        let (request, answer) = (key(POD, protocol), key(reversed(POD), protocol));
+        prop_assert_eq!((packets(request), packets(answer)), (4, 4), "{:?}", records);
+        let others = records.iter().filter(|record| ![request, answer].contains(&record.key));
+        prop_assert_eq!(others.count(), 0, "{:?}", records);
+        let connections = |record: &FlowRecord| {
+            u64::from(record.new_connection_delta_count.unwrap_or(0))
+        };
+        prop_assert_eq!((sum(request, connections), sum(answer, connections)), (1, 0));
+    }
+
     #[test]
     fn damaged_messages_are_skipped(
         position in 0..200_usize,

@@ -4,14 +4,13 @@
 
 mod packets;
 
-use std::collections::VecDeque;
-
 use flowproto::record::BiflowDirection::{Initiator, ReverseInitiator};
 use flowproto::{Address, FlowRecord};
 use kipfix_probe::cache::CacheSettings;
 use kipfix_probe::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use kipfix_probe::pipeline::{Pipeline, PipelineCounters};
 use kipfix_probe::translation::TranslationSource;
+use packets::passages::{Ends, Ring, tcp_passages, udp_passages};
 use packets::*;
 use proptest::prelude::*;
 
@@ -30,26 +29,6 @@ const VETH: u32 = 7;
 /// Start of the packets. The observation starts 100 s before.
 const START: u64 = 1_700_000_000 * SECOND;
 const MILLISECOND: u64 = 1_000_000;
-
-/// Addresses and ports of a packet.
-#[derive(Clone, Copy, Debug)]
-struct Ends([u8; 4], u16, [u8; 4], u16);
-
-impl Ends {
-    const fn reversed(self) -> Self {
-        Self(self.2, self.3, self.0, self.1)
-    }
-
-    fn tcp(self, numbers: (u32, u32), flags: u8, payload: &[u8]) -> Vec<u8> {
-        let segment = tcp((self.1, self.3), numbers, flags, payload);
-        ethernet(0x0800, &ipv4(6, self.0, self.2, &segment))
-    }
-
-    fn udp(self, payload: &[u8]) -> Vec<u8> {
-        let datagram = udp(self.1, self.3, payload);
-        ethernet(0x0800, &ipv4(17, self.0, self.2, &datagram))
-    }
-}
 
 /// A node with a pipeline.
 struct Node {
@@ -626,71 +605,6 @@ fn one_record_of_both_directions_has_the_translation() {
         [expected(BEFORE, AFTER)]
     );
     assert_eq!(records[0].reverse_packet_delta_count, 1);
-}
-
-/// A packet that passes two captured interfaces of the node.
-struct Passage {
-    is_answer: bool,
-    /// The capture of first packets has it, too.
-    is_first: bool,
-    /// The frame for its addresses.
-    frame: Box<dyn Fn(Ends) -> Vec<u8>>,
-}
-
-/// True for an answer, then sequence and acknowledgement number, flags and payload.
-type Segment = (bool, (u32, u32), u8, &'static [u8]);
-
-/// A TCP connection of four packets in each direction.
-fn tcp_passages() -> Vec<Passage> {
-    let packets: [Segment; 8] = [
-        (false, (100, 0), SYN, b""),
-        (true, (9000, 101), SYN | ACK, b""),
-        (false, (101, 9001), ACK, b""),
-        (false, (101, 9001), ACK, b"request"),
-        (true, (9001, 108), ACK, b"answer"),
-        (true, (9007, 108), FIN | ACK, b""),
-        (false, (108, 9008), FIN | ACK, b""),
-        (true, (9008, 109), ACK, b""),
-    ];
-    let passage = |(is_answer, numbers, flags, payload)| Passage {
-        is_answer,
-        is_first: flags == SYN,
-        frame: Box::new(move |ends: Ends| ends.tcp(numbers, flags, payload)),
-    };
-    packets.into_iter().map(passage).collect()
-}
-
-/// Four datagrams in each direction.
-fn udp_passages() -> Vec<Passage> {
-    let packets: [(bool, &[u8]); 8] = [
-        (false, b"first request"),
-        (true, b"first answer"),
-        (false, b"second request"),
-        (false, b"third request"),
-        (true, b"second answer"),
-        (true, b"third answer"),
-        (false, b"last request"),
-        (true, b"last answer"),
-    ];
-    let passage = |(is_answer, payload)| Passage {
-        is_answer,
-        is_first: !is_answer,
-        frame: Box::new(move |ends: Ends| ends.udp(payload)),
-    };
-    packets.into_iter().map(passage).collect()
-}
-
-/// Observations that are read up to a time.
-#[derive(Default)]
-struct Ring(VecDeque<(u64, u32, bool, Vec<u8>)>);
-
-impl Ring {
-    fn read(&mut self, until: u64, mut each: impl FnMut(u64, u32, bool, &[u8])) {
-        while self.0.front().is_some_and(|(time, ..)| *time <= until) {
-            let (time, interface, egress, packet) = self.0.pop_front().unwrap();
-            each(time, interface, egress, &packet);
-        }
-    }
 }
 
 proptest! {

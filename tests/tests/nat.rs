@@ -174,7 +174,7 @@ fn end(record: &Value, address: &str, port: &str) -> End {
     (value.to_owned(), record[port].as_u64().unwrap_or_default())
 }
 
-/// The records of requests, by protocol and by source and destination before translation.
+/// The records of requests and answers, by protocol and by source and destination before translation.
 struct Requests(HashMap<(u64, End, End), Vec<Value>>);
 
 impl Requests {
@@ -190,6 +190,17 @@ impl Requests {
             requests.entry(key).or_default().push(record);
         }
         Self(requests)
+    }
+
+    /// Records of TCP and UDP without a translation: the other side of a connection, counted twice.
+    fn untranslated(&self) -> Vec<&Value> {
+        let of_ports = self
+            .0
+            .iter()
+            .filter(|((protocol, ..), _)| [6, 17].contains(protocol));
+        let records = of_ports.flat_map(|(_, records)| records);
+        let is_untranslated = |record: &&Value| record["postNAPTSourceTransportPort"].is_null();
+        records.filter(is_untranslated).collect()
     }
 
     /// The source and destination after translation of a conversation. It must have one record and
@@ -278,6 +289,7 @@ fn meter(cluster: &Cluster, interfaces: &[&str], learning: Learning) {
     assert_eq!(probe.terminate().0, Some(0));
 
     let requests = Requests::read(&served("records"));
+    assert_eq!(requests.untranslated(), Vec::<&Value>::new());
     let wire: HashSet<String> = [REMOTE, REMOTE_V6]
         .iter()
         .flat_map(|name| served(name).lines().map(str::to_owned).collect::<Vec<_>>())

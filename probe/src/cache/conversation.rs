@@ -148,11 +148,13 @@ impl Conversation {
         }
     }
 
-    /// The interface of its latest record, of either direction; `None` before the first packet.
-    pub(super) fn interface(&self) -> Option<u32> {
-        let directions = [&self.directions.low, &self.directions.high];
-        let mut observed = directions.into_iter().filter(|d| d.network.is_some());
-        observed.next().map(|direction| direction.interface)
+    /// The interface of the latest record from `source`, and of the other direction; `None` before its
+    /// first packet.
+    pub(super) fn interfaces(&self, source: Side) -> [Option<u32>; 2] {
+        [source, source.opposite()].map(|side| {
+            let direction = self.directions.of(side);
+            direction.network.map(|_| direction.interface)
+        })
     }
 
     /// Reads one field of each cache line.

@@ -202,7 +202,7 @@ impl FlowCache {
                 if let Some(index) = index
                     && !self.translations.is_empty()
                 {
-                    self.find_translation(index, time_ns, point.interface);
+                    self.find_translation(index, time_ns, Some((source, point.interface)));
                 }
                 if let Some(index) = index {
                     self.find_name(index, source, time_ns);
@@ -291,8 +291,7 @@ impl FlowCache {
         match list {
             List::Closing => return true,
             List::Dormant => {
-                let interface = entry.interface().unwrap_or_default();
-                self.find_translation(index, time_ns, interface);
+                self.find_translation(index, time_ns, None);
             }
             List::Live if idle => self.report(index, FlowEndReason::IdleTimeout, sink),
             List::Live if now - entry.record_start_ns >= self.settings.active_timeout_ns => {

@@ -8,12 +8,15 @@
 
 use flowproto::protocol::UDP;
 
-use super::conversation::{Choice, Conversation};
+use super::conversation::Choice;
 use super::flow_cache::FlowCache;
 use super::key::ConversationKey;
 use super::translated::ConversationTranslation;
 use crate::connection::{Pair, Side};
 use crate::translation::{Legs, Translation, TranslationTable};
+
+/// Time from a packet to the report of the connection that it begins, at most.
+const MAX_REPORT_DELAY_NS: u64 = 100_000_000;
 
 impl FlowCache {
     /// Adds a translation, for the conversations in the cache and for those that begin later.
@@ -28,13 +31,10 @@ impl FlowCache {
             let mut nth = 0;
             while let Some(index) = self.table.nth(&key, nth) {
                 nth += 1;
-                let interface = self.table.get(index).and_then(Conversation::interface);
-                if let Some(interface) = interface
-                    && self.relay(index, &translation, interface)
-                {
+                if self.relay(index, &translation, None) {
                     return;
                 }
-                self.set_translation(index, &translation, u64::MAX);
+                self.set_translation(index, &translation, None);
             }
         }
     }
@@ -55,25 +55,41 @@ impl FlowCache {
         self.outside = outside.into();
     }
 
-    /// True if the conversation, observed on this interface, and one on the other side of the
-    /// translation are relayed: both are traffic of their own, and neither has a translation. Of
-    /// translations learned from packets, the matcher knows it.
-    fn relay(&mut self, index: u32, translation: &Translation, interface: u32) -> bool {
+    /// True if the conversation and one on another side of the translation are relayed: both are traffic
+    /// of their own, and neither has a translation. Of translations learned from packets, the matcher
+    /// knows it. `first`: the source and the interface of a packet that was not counted yet.
+    fn relay(&mut self, index: u32, translation: &Translation, first: Option<(Side, u32)>) -> bool {
         if !translation.is_exact {
             return false;
         }
-        let Some(own) = self.table.get(index).map(|entry| entry.key) else {
+        let Some(own) = self.table.get(index) else {
             return false;
         };
-        let is_outside = |interface: u32| self.outside.binary_search(&interface).is_ok();
-        let mut others = translation.legs.as_slice().iter().filter_map(|leg| {
-            let (key, _) = ConversationKey::of_flow(leg);
-            let other = self.table.nth(&key, 0).filter(|_| key != own)?;
-            Some((other, self.table.get(other)?.interface()?))
+        let keys = translation.legs.as_slice().iter();
+        let mut keys = keys.map(ConversationKey::of_flow);
+        let Some((_, source)) = keys.clone().find(|(key, _)| *key == own.key) else {
+            return false;
+        };
+        let mut interfaces = own.interfaces(source);
+        if let Some((side, interface)) = first {
+            let [requests, answers] = &mut interfaces;
+            *(if side == source { requests } else { answers }) = Some(interface);
+        }
+        let is_outside = |interface: &Option<u32>| {
+            interface.is_some_and(|interface| self.outside.binary_search(&interface).is_ok())
+        };
+        let is_other = |other: [Option<u32>; 2]| {
+            // A bridge with a filter of its own shows requests on one side and answers on another.
+            let mut directions = interfaces.into_iter().zip(other);
+            directions.any(|(own, other)| own.is_some() && own == other)
+                || interfaces.iter().any(is_outside) && other.iter().any(is_outside)
+        };
+        let relayed = keys.find_map(|(key, source)| {
+            let other = self.table.nth(&key, 0).filter(|_| key != own.key)?;
+            let interfaces = self.table.get(other)?.interfaces(source);
+            is_other(interfaces).then_some(other)
         });
-        let relayed = others
-            .find(|(_, other)| *other == interface || is_outside(*other) && is_outside(interface));
-        let Some((other, _)) = relayed else {
+        let Some(other) = relayed else {
             return false;
         };
         self.translations.set_relayed(translation.legs.original());
@@ -97,27 +113,34 @@ impl FlowCache {
     }
 
     /// Looks up the translation of a conversation that begins or continues after a silence.
-    /// `interface` is that of its packet.
-    pub(super) fn find_translation(&mut self, index: u32, time_ns: u64, interface: u32) {
+    /// `first`: the source and the interface of the packet with which it begins.
+    pub(super) fn find_translation(
+        &mut self,
+        index: u32,
+        time_ns: u64,
+        first: Option<(Side, u32)>,
+    ) {
         let Some(entry) = self.table.get(index) else {
             return;
         };
         let key = entry.key.flow_key(Side::Low);
         self.translations.expire(time_ns);
         if let Some(translation) = self.translations.find(key).copied() {
-            if self.relay(index, &translation, interface) {
+            if self.relay(index, &translation, first) {
                 return;
             }
             let packet_ns = self.clock.scale_ns(time_ns);
-            self.set_translation(index, &translation, packet_ns);
+            self.set_translation(index, &translation, Some(packet_ns));
         } else if key.protocol_identifier == UDP && self.table.translation(index).is_some() {
             // The port may belong to another host by now.
             self.clear_translation(index);
         }
     }
 
-    /// `packet_ns` is the time of a packet that was not counted yet, on the scale of the clock.
-    fn set_translation(&mut self, index: u32, translation: &Translation, packet_ns: u64) {
+    /// `packet_ns` is the time of the packet with which the conversation begins or continues, on the
+    /// scale of the clock; `None` if it was counted.
+    fn set_translation(&mut self, index: u32, translation: &Translation, packet_ns: Option<u64>) {
+        let learned_ns = self.clock.scale_ns(translation.learned_ns);
         let Some(entry) = self.table.get_mut(index) else {
             return;
         };
@@ -126,8 +149,16 @@ impl FlowCache {
         };
         let (_, source) = ConversationKey::of_flow(of_conversation.metered());
         let number = entry.connection.initial_sequence_number(source);
+        let directions = [&entry.directions.low, &entry.directions.high];
+        let with_packets = directions.into_iter().filter(|d| d.packets > 0);
+        let first_ns = with_packets
+            .map(|d| d.first_ns)
+            .fold(packet_ns.unwrap_or(u64::MAX), u64::min);
         let is_earlier = if translation.is_exact {
-            entry.connection.is_over()
+            // A short connection may be over before its report is read.
+            let is_reported = translation.learned_ns != 0
+                && first_ns.min(entry.start_ns) >= learned_ns.saturating_sub(MAX_REPORT_DELAY_NS);
+            packet_ns.is_none() && entry.connection.is_over() && !is_reported
         } else {
             number.is_some() && number != translation.sequence_number
         };
@@ -135,10 +166,7 @@ impl FlowCache {
             // An earlier connection of the same addresses and ports.
             return;
         }
-        let directions = [&entry.directions.low, &entry.directions.high];
-        let with_packets = directions.into_iter().filter(|d| d.packets > 0);
-        let first_ns = with_packets.map(|d| d.first_ns).fold(packet_ns, u64::min);
-        if translation.is_exact || self.clock.scale_ns(translation.learned_ns) < first_ns {
+        if translation.is_exact || learned_ns < first_ns {
             // The first packet here may be an answer. The request was observed on another side, or by
             // the kernel.
             entry.connection.set_initiator(source);

@@ -76,6 +76,15 @@ pub enum ConntrackEvent {
     },
 }
 
+/// When an event was read, and the time after which it happened. Nanoseconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventTime {
+    /// When it was read.
+    pub read_ns: u64,
+    /// All events before this time were read earlier; 0 if that is unknown.
+    pub after_ns: u64,
+}
+
 /// Counts of a [`Conntrack`] since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConntrackCounters {
@@ -95,6 +104,8 @@ pub struct Conntrack {
     is_dump_due: bool,
     /// The table is not read before this time.
     next_dump_ns: u64,
+    /// All events before this time were read; 0 before the first read.
+    read_ns: u64,
     counters: ConntrackCounters,
 }
 
@@ -122,6 +133,7 @@ impl Conntrack {
             dump_began_ns: None,
             is_dump_due: true,
             next_dump_ns: 0,
+            read_ns: 0,
             counters: ConntrackCounters::default(),
         };
         // An answer shows that the kernel has a connection table. It is read by the first dispatch.
@@ -146,18 +158,26 @@ impl Conntrack {
     pub fn dispatch(
         &mut self,
         now_ns: u64,
-        mut each: impl FnMut(ConntrackEvent),
+        mut each: impl FnMut(ConntrackEvent, EventTime),
     ) -> io::Result<()> {
         for _ in 0..MAX_ROUND_READS {
+            let is_dump = self.dump_began_ns.is_some();
+            let time = EventTime {
+                read_ns: now_ns,
+                after_ns: if is_dump { 0 } else { self.read_ns },
+            };
             let received = recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::empty());
             match received {
-                Ok(octets) => self.read(octets, &mut each)?,
+                Ok(octets) => self.read(octets, |event| each(event, time))?,
                 Err(Errno::ENOBUFS) => {
                     self.counters.overruns += 1;
                     self.is_dump_due = true;
                 }
                 Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => break,
+                Err(Errno::EAGAIN) => {
+                    self.read_ns = now_ns;
+                    break;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -169,7 +189,7 @@ impl Conntrack {
         Ok(())
     }
 
-    fn read(&mut self, octets: usize, each: &mut impl FnMut(ConntrackEvent)) -> io::Result<()> {
+    fn read(&mut self, octets: usize, mut each: impl FnMut(ConntrackEvent)) -> io::Result<()> {
         let mut rest = self.buffer.get(..octets).unwrap_or_default();
         while let Some((kind, body, next)) = next_message(rest) {
             rest = next;

@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{info, warn};
 
 use super::clock::wall_clock_ns;
-use super::conntrack::{Conntrack, ConntrackEvent};
+use super::conntrack::{Conntrack, ConntrackEvent, EventTime};
 use super::counters::CaptureCounters;
 use super::dns_answers::DnsAnswerCapture;
 use super::first_packets::FirstPacketCapture;
@@ -220,10 +220,10 @@ impl LiveCapture {
     }
 
     /// Hands out what the kernel reports of translated connections. It is to be read before frames.
-    pub fn dispatch_conntrack(&mut self, mut each: impl FnMut(ConntrackEvent, u64)) {
+    pub fn dispatch_conntrack(&mut self, each: impl FnMut(ConntrackEvent, EventTime)) {
         let now_ns = wall_clock_ns();
         if let Some(conntrack) = &mut self.conntrack
-            && let Err(error) = conntrack.dispatch(now_ns, |event| each(event, now_ns))
+            && let Err(error) = conntrack.dispatch(now_ns, each)
         {
             warn!(%error, "conntrack: address translations are not received any more");
             self.conntrack = None;

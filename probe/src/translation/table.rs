@@ -30,8 +30,8 @@ pub struct Translation {
     pub legs: Legs,
     /// Initial sequence number of a TCP connection.
     pub sequence_number: Option<u32>,
-    /// Capture time of the packet that it was learned from, nanoseconds since the epoch; 0 if the
-    /// kernel reports it.
+    /// Capture time of the packet that it was learned from, nanoseconds since the epoch. If the kernel
+    /// reports it, the time after which its connection has begun; 0 if that is unknown.
     pub learned_ns: u64,
     /// The kernel reports it. Otherwise it was learned from packets, and a connection that it belongs
     /// to has its sequence number.

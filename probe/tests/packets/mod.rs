@@ -22,6 +22,7 @@ pub(crate) mod files;
 pub(crate) mod http2;
 pub(crate) mod http_probe;
 pub(crate) mod meter;
+pub(crate) mod passages;
 pub(crate) mod payloads;
 pub(crate) mod quic;
 
