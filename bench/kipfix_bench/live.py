@@ -8,7 +8,7 @@ import struct
 import subprocess
 import time
 
-from . import data, places, rows
+from . import data, places, pods, rows
 from .case import Case
 from .process import Failed, Sink, eventually, inside
 from .wire import Wire
@@ -18,6 +18,8 @@ from .wire import Wire
 FILLER_FRAMES = 400
 # Time that a program has to begin its capture.
 START_SECONDS = 1.5
+# Share of the connections of pods whose translation is observed.
+LEAST_TRANSLATED = 0.97
 # Time for what is still in the ring when the last packet was sent.
 DRAIN_SECONDS = 0.3
 
@@ -35,6 +37,10 @@ def measure(options):
             with _quota(options.quota) as group:
                 for pps in options.quota_pps:
                     yield _measure_rate(wire, capture, pps, options, group)
+        # Last, because translations are observed from then on.
+        with contextlib.closing(pods.PodLink(wire)) as link:
+            for pps in options.pps:
+                yield _measure_rate(wire, capture, pps, options, link=link)
     finally:
         wire.close()
 
@@ -69,23 +75,33 @@ def _filler():
     return header + (struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame) * FILLER_FRAMES
 
 
-def _measure_rate(wire, capture, pps, options, group=None):
+def _measure_rate(wire, capture, pps, options, group=None, link=None):
     loops = max(1, round(pps * options.seconds / capture.packets))
     name = f"{pps} pps" + (f", {options.quota} % of a core" if group else "")
+    if link:
+        name += ", pods"
+        link.prepare(loops * capture.packets / pps)
     facts = {
         "pps": pps,
-        "packets": loops * capture.packets,
+        "packets": loops * capture.packets + (link.packets if link else 0),
         "quota": options.quota if group else None,
+        "pods": pods.RATE if link else None,
     }
     case = Case("live", name, **facts)
     programs = rows.load("live", options)
+    if link:
+        programs = [row for row in programs if row.role in ("floor", "subject")]
+    else:
+        programs = [row for row in programs if row.case != "pods"]
     case.run(
-        programs, options.runs, lambda row, _: _run(row, wire, capture, loops, pps, group, case)
+        programs,
+        options.runs,
+        lambda row, _: _run(row, wire, capture, loops, pps, group, link, case),
     )
     return case.results()
 
 
-def _run(row, wire, capture, loops, pps, group, case):
+def _run(row, wire, capture, loops, pps, group, link, case):
     with rows.folder() as folder:
         filler = pathlib.Path(folder, "filler.pcap")
         filler.write_bytes(_filler())
@@ -103,13 +119,18 @@ def _run(row, wire, capture, loops, pps, group, case):
                     raise Failed(process.output()[-300:])
                 for pid in process.pids() if group else ():
                     (group / "cgroup.procs").write_text(str(pid))
-                before, received = process.cpu(), wire.received()
+                before, passed = process.cpu(), wire.passed()
+                connections = link.start() if link else None
                 sent = wire.send(capture.path, pps, loops)
+                if connections:
+                    connections.finish()
                 # Later CPU is not for these packets: some programs poll without a pause.
                 time.sleep(DRAIN_SECONDS)
                 cpu = process.cpu() - before
                 process.wait_until_idle(60 if group else 2)
-                delivered = wire.received() - received
+                delivered = wire.passed() - passed
+                if row.translates and link:
+                    _check_translations(case, row, link)
                 wire.send(filler, 2000)
                 time.sleep(0.5)
                 if row.stop_command:
@@ -130,7 +151,8 @@ def _run(row, wire, capture, loops, pps, group, case):
     if not group:
         case.expect(row, "packets lost", lost, 0)
         if octets is not None:
-            case.expect(row, "octets", octets, loops * capture.truth["inner"]["octets"])
+            expected = loops * capture.truth["inner"]["octets"] + (link.octets if link else 0)
+            case.expect(row, "octets", octets, expected)
     return {
         "cpu_s": cpu,
         "seconds": sent["seconds"],
@@ -140,6 +162,14 @@ def _run(row, wire, capture, loops, pps, group, case):
         "lost": lost,
         "peak_rss": end["peak_rss"],
     }
+
+
+def _check_translations(case, row, link):
+    """Of the connections of pods, nearly all must have their pod."""
+    expected = link.connections
+    # The probe publishes its counts once per second.
+    if not eventually(lambda: link.translations() >= expected * LEAST_TRANSLATED, 3, interval=0.5):
+        case.report(row, f"translations: {link.translations()} of {expected}")
 
 
 def _counts(row, sink, out, process):

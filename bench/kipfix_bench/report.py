@@ -145,12 +145,15 @@ def offline(cases):
 
 
 def live(cases):
-    text = "\n## Probe, live\n\nOne end of a veth pair; packets are counted on arrival.\n"
+    text = "\n## Probe, live\n\nOne end of a veth pair; the packets that pass it are counted.\n"
     for case in cases:
         about = f"{thousands(case['pps'])} packets a second"
         if case["quota"]:
             about += f", CPU quota of {case['quota']} % of a core"
             about += f" (as `limits.cpu: {case['quota'] * 10}m`)"
+        if case.get("pods"):
+            about += f", and {case['pods']} new connections a second of TCP and as many of UDP"
+            about += " from pods whose addresses the node translates"
         text += f"\n{about}, {thousands(case['packets'])} packets a run.\n\n"
         floor, lines = by_role(case, "floor"), []
         for row in case["rows"]:

@@ -19,6 +19,10 @@ class Row:
     name: str
     command: str
     result: str
+    # The only case in which it runs; all if empty.
+    case: str = ""
+    # It learns translations.
+    translates: bool = False
     # The command of an earlier build of kipfix, if it has not the same flags.
     earlier_command: str = ""
     does: str = ""

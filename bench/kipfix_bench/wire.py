@@ -54,12 +54,13 @@ class Wire:
         """Starts sending a capture; `stop` and `finish` return what was sent, as JSON."""
         return Background([places.TOOL, *_replay(path, pps, loops)], self.sender)
 
-    def received(self):
-        """Frames that have arrived so far."""
+    def passed(self):
+        """Frames that `rx0` has received and sent so far."""
         command = [*inside(self.receiver), "cat", "/proc/net/dev"]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         counts = next(line.split(":")[1] for line in text.splitlines() if "rx0:" in line)
-        return int(counts.split()[1])
+        columns = counts.split()
+        return int(columns[1]) + int(columns[9])
 
 
 def _replay(path, pps, loops):
