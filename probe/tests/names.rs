@@ -277,10 +277,64 @@ fn answers_of_a_resolver_at_port_5353_are_read_and_multicast_dns_is_not() {
     ] {
         let name = is_learned.then(|| named(asked, NameSource::Dns)).flatten();
         let mut probe = Probe::new();
-        let answer = udp(ports.0, ports.1, &dns_response(asked, PEER));
-        probe.ip(&ipv4(17, RESOLVER, CLIENT, &answer));
+        let response = dns_response(asked, PEER);
+        let query = udp(ports.1, ports.0, &query_of(&response));
+        probe.ip(&ipv4(17, CLIENT, RESOLVER, &query));
+        probe.ip(&ipv4(
+            17,
+            RESOLVER,
+            CLIENT,
+            &udp(ports.0, ports.1, &response),
+        ));
         probe.syn(CLIENT, 5000, 1);
         assert_eq!(probe.name(5000), name);
+    }
+}
+
+/// The query that a response answers.
+fn query_of(response: &[u8]) -> Vec<u8> {
+    let mut query = response.to_vec();
+    // The bit of responses, and the number of answers.
+    query[2] &= 0x7f;
+    query[6..8].fill(0);
+    query
+}
+
+#[test]
+fn a_response_from_port_5353_names_addresses_only_if_its_query_was_observed() {
+    const OTHER: [u8; 4] = [10, 0, 0, 66];
+    let response = dns_response("api.example.org", PEER);
+    let query = query_of(&response);
+    let mut other_query = query.clone();
+    other_query[1] ^= 1;
+    for (asked, server, after_seconds, is_learned) in [
+        (Some(&query), RESOLVER, 0, true),
+        (Some(&query), RESOLVER, 11, false),
+        (Some(&query), OTHER, 0, false),
+        (Some(&other_query), RESOLVER, 0, false),
+        (None, RESOLVER, 0, false),
+    ] {
+        for is_tcp in [false, true] {
+            let packet = |ports: (u16, u16), message: &[u8]| {
+                if is_tcp {
+                    tcp(ports, (1, 1), ACK, &part16(message))
+                } else {
+                    udp(ports.0, ports.1, message)
+                }
+            };
+            let protocol = if is_tcp { 6 } else { 17 };
+            let mut probe = Probe::new();
+            if let Some(asked) = asked {
+                let query = packet((40_000, 5353), asked);
+                probe.ip(&ipv4(protocol, CLIENT, RESOLVER, &query));
+            }
+            probe.time_ns += after_seconds * SECOND;
+            let answer = packet((5353, 40_000), &response);
+            probe.ip(&ipv4(protocol, server, CLIENT, &answer));
+            probe.syn(CLIENT, 5000, 1);
+            let name = is_learned.then(|| named("api.example.org", NameSource::Dns));
+            assert_eq!(probe.name(5000), name.flatten(), "{server:?} {is_tcp}");
+        }
     }
 }
 

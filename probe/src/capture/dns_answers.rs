@@ -1,7 +1,8 @@
 //! Capture of DNS answers on all interfaces.
 //!
 //! The captured interfaces do not show the answers that pods receive from a resolver in the cluster or
-//! on the node. These packets are inspected and not metered.
+//! on the node. These packets are inspected and not metered. Answers from port 5353 count only with
+//! their queries, so these are captured, too.
 
 use super::cooked::CookedCapture;
 use super::counters::CookedCounters;
@@ -13,8 +14,10 @@ const SNAPLEN: i32 = 4096;
 const BUFFER_OCTETS: i32 = 1 << 20;
 /// Frames read at once.
 const MAX_ROUND_FRAMES: usize = 4096;
-/// The kernel filter: what DNS servers send. Loopback has index 1 in every network namespace.
-const EXPRESSION: &str = "not ifindex 1 and (src port 53 or (src port 5353 and not dst port 5353))";
+/// The kernel filter: what DNS servers send, and what those at port 5353 receive. Loopback has index 1 in
+/// every network namespace.
+const EXPRESSION: &str =
+    "not ifindex 1 and (src port 53 or (port 5353 and not (src port 5353 and dst port 5353)))";
 
 /// The capture of DNS answers.
 pub(super) struct DnsAnswerCapture(CookedCapture);
@@ -53,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_filter_passes_what_dns_servers_send() {
+    fn the_filter_passes_answers_and_queries_to_port_5353() {
         let program = Capture::dead(COOKED).unwrap();
         let program = program.compile(EXPRESSION, true).unwrap();
         let frame = |ifindex: u8, protocol: u8, source: u16, destination: u16| {
@@ -70,6 +73,8 @@ mod tests {
             (frame(2, 17, 53, 40_000), true),
             (frame(2, 6, 53, 40_000), true),
             (frame(2, 17, 5353, 40_000), true),
+            (frame(2, 17, 40_000, 5353), true),
+            (frame(2, 17, 40_000, 53), false),
             (frame(2, 17, 5353, 5353), false),
             (frame(1, 17, 53, 40_000), false),
             (frame(2, 17, 54, 40_000), false),

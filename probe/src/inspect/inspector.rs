@@ -6,6 +6,7 @@ use flowproto::protocol::{TCP, UDP};
 
 use super::dns::{self, Message, StreamMessages};
 use super::dns_messages::{DnsMessage, DnsMessageKind, DnsMessages};
+use super::dns_queries::DnsQueries;
 use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
 use super::http::host::host;
 use super::http::{HttpConnections, HttpCounters, HttpMessages};
@@ -93,6 +94,7 @@ pub struct InspectorSettings {
 pub struct Inspector {
     hellos: HelloBuffers,
     handshakes: Handshakes,
+    queries: DnsQueries,
     /// Room for a stream that is put together.
     stream: Vec<u8>,
     /// Room for a message in several records.
@@ -110,6 +112,7 @@ impl Inspector {
         Self {
             hellos: HelloBuffers::default(),
             handshakes: Handshakes::default(),
+            queries: DnsQueries::default(),
             stream: Vec::new(),
             message: Vec::new(),
             counters: InspectorCounters::default(),
@@ -202,7 +205,8 @@ impl Inspector {
         time_ns: u64,
         names: &mut NameTable,
     ) -> Option<Observed> {
-        let is_query = self.has_dns && dns::is_to_server(&packet.key);
+        let is_query = dns::is_to_server(&packet.key)
+            && (self.has_dns || dns::is_at_unprivileged_port(&packet.key));
         let is_dns = is_query || dns::is_from_server(&packet.key);
         match packet.key.protocol_identifier {
             TCP => {
@@ -260,7 +264,7 @@ impl Inspector {
     }
 
     fn inspect_dns<'a>(
-        &self,
+        &mut self,
         packet: &PacketInfo,
         messages: impl Iterator<Item = &'a [u8]>,
         time_ns: u64,
@@ -272,7 +276,8 @@ impl Inspector {
             if is_ambiguous && is_multicast_dns(message) {
                 continue;
             }
-            if dns::is_from_server(&packet.key) {
+            let is_expected = !is_ambiguous || self.queries.observe(&packet.key, message, time_ns);
+            if is_expected && dns::is_from_server(&packet.key) {
                 names.learn(message, packet.key.destination_address, time_ns);
             }
             if self.has_dns

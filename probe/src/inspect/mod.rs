@@ -5,7 +5,7 @@
 //! resolved (DNS).
 //!
 //! * [`dns`]: questions, and addresses in a DNS response; [`dns_messages`]: the messages of a packet;
-//!   `multicast_dns`: names that are not those of DNS;
+//!   `dns_queries`: queries whose response is awaited; `multicast_dns`: names that are not those of DNS;
 //! * [`tls`]: the server name of a `ClientHello`, which [`hello_buffers`] assembles from segments;
 //! * [`quic`]: the `ClientHello` in Initial packets of QUIC;
 //! * [`http`]: the host of an HTTP/1 request; requests and responses, for `--http-metering`;
@@ -21,6 +21,7 @@
 mod conversation_hash;
 pub mod dns;
 pub mod dns_messages;
+mod dns_queries;
 pub mod hello_buffers;
 pub mod http;
 pub mod inspector;

@@ -1,0 +1,63 @@
+//! Queries to DNS servers at port 5353. Any program may send from this port, so a response names
+//! addresses only if its query was observed.
+
+use flowproto::FlowKey;
+
+use super::conversation_hash::conversation_hash;
+use super::dns::Message;
+
+/// Time for the response, nanoseconds.
+const MAX_WAIT_NS: u64 = 10_000_000_000;
+/// Queries that are kept; a power of two. Another one in the same slot replaces one.
+const SLOTS: usize = 4096;
+
+/// The latest queries.
+#[derive(Debug, Default)]
+pub(super) struct DnsQueries {
+    /// Empty until the first query.
+    slots: Vec<Query>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Query {
+    key: FlowKey,
+    id: u16,
+    time_ns: u64,
+}
+
+impl DnsQueries {
+    /// Observes a message with this key at `time_ns` since the epoch. True if it is the response to a
+    /// query that was observed.
+    pub(super) fn observe(&mut self, key: &FlowKey, message: &[u8], time_ns: u64) -> bool {
+        let Some(message) = Message::of(message) else {
+            return false;
+        };
+        let id = message.id;
+        if message.is_response {
+            let query = self.slots.get(slot_of(key, id));
+            // A packet is observed on several interfaces, so its query is kept.
+            return query.is_some_and(|query| {
+                query.key == key.reversed()
+                    && query.id == id
+                    && time_ns.abs_diff(query.time_ns) <= MAX_WAIT_NS
+            });
+        }
+        if self.slots.is_empty() {
+            self.slots = vec![Query::default(); SLOTS];
+        }
+        if let Some(slot) = self.slots.get_mut(slot_of(key, id)) {
+            *slot = Query {
+                key: *key,
+                id,
+                time_ns,
+            };
+        }
+        false
+    }
+}
+
+/// The slot of a conversation, in both directions, and an identifier.
+fn slot_of(key: &FlowKey, id: u16) -> usize {
+    let hash = conversation_hash(key) ^ u64::from(id);
+    usize::try_from(hash).unwrap_or_default() % SLOTS
+}
