@@ -50,9 +50,11 @@ impl Size {
         let mut builder = IndexBuilder::new();
         for node in 0..self.nodes {
             let name = builder.intern(&format!("node-{node}"));
+            let zone = builder.intern(&format!("zone-{}", node % 3));
             let id = builder
                 .add_node(Node {
                     name,
+                    zone,
                     ..Node::default()
                 })
                 .unwrap();
@@ -195,6 +197,11 @@ fn per_series(criterion: &mut Criterion) {
     });
     let full = table();
     full.merge(&snapshots, &edges, now);
+    let known = series(&Preset::DEFAULT);
+    known.merge(&snapshots, &edges, now);
+    group.bench_function("merge 100k known edges, default presets", |bencher| {
+        bencher.iter(|| known.merge(&snapshots, &edges, now));
+    });
     group.throughput(Throughput::Elements(full.counts().series));
     let mut out = Vec::new();
     group.bench_function("write", |bencher| {

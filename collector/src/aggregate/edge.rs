@@ -16,6 +16,7 @@ pub(super) struct Edge<'a> {
     snapshots: &'a Snapshots,
     source: EndpointId,
     destination: EndpointId,
+    places: (Place, Place),
     detail: Option<&'a Detail>,
 }
 
@@ -30,17 +31,15 @@ struct EndDetail<'a> {
 }
 
 impl<'a> Edge<'a> {
-    pub(super) const fn new(snapshots: &'a Snapshots, edge: &CountedEdge<'a>) -> Self {
+    pub(super) fn new(snapshots: &'a Snapshots, edge: &CountedEdge<'a>) -> Self {
         Self {
-            snapshots,
-            source: edge.source,
-            destination: edge.destination,
             detail: edge.detail,
+            ..Self::between(snapshots, edge.source, edge.destination)
         }
     }
 
     /// An edge without details.
-    pub(super) const fn between(
+    pub(super) fn between(
         snapshots: &'a Snapshots,
         source: EndpointId,
         destination: EndpointId,
@@ -49,22 +48,27 @@ impl<'a> Edge<'a> {
             snapshots,
             source,
             destination,
+            places: (snapshots.place(source), snapshots.place(destination)),
             detail: None,
         }
     }
 
     /// A record as an edge of its own.
-    pub(super) const fn of_record(
+    pub(super) fn of_record(
         snapshots: &'a Snapshots,
         record: &DecidedRecord<'_>,
         detail: Option<&'a Detail>,
     ) -> Self {
+        let endpoints = record.endpoints;
         Self {
-            snapshots,
-            source: record.endpoints.source.id,
-            destination: record.endpoints.destination.id,
             detail,
+            ..Self::between(snapshots, endpoints.source.id, endpoints.destination.id)
         }
+    }
+
+    /// Where source and destination are.
+    pub(super) const fn places(&self) -> (Place, Place) {
+        self.places
     }
 
     /// The endpoint at a side. `None` if the edge has no such side.
@@ -80,8 +84,7 @@ impl<'a> Edge<'a> {
         if matches!(side, Side::Source | Side::Destination) {
             return Some(side);
         }
-        let place = |id| self.snapshots.place(id);
-        let (internal, external) = match direction((place(self.source), place(self.destination))) {
+        let (internal, external) = match direction(self.places) {
             Direction::Egress => (Side::Source, Side::Destination),
             Direction::Ingress => (Side::Destination, Side::Source),
             Direction::Internal | Direction::Transit => return None,
@@ -164,14 +167,10 @@ impl<'a> Edge<'a> {
     }
 
     fn record_value(&self, field: RecordField) -> Value<'a> {
-        let places = || {
-            let place = |id| self.snapshots.place(id);
-            (place(self.source), place(self.destination))
-        };
         match (field, self.detail) {
-            (RecordField::Class, _) => Value::Text(class(places())),
-            (RecordField::Scope, _) => Value::Text(scope(places())),
-            (RecordField::Direction, _) => Value::Text(direction(places()).into()),
+            (RecordField::Class, _) => Value::Text(class(self.places)),
+            (RecordField::Scope, _) => Value::Text(scope(self.places)),
+            (RecordField::Direction, _) => Value::Text(direction(self.places).into()),
             (RecordField::TcpEnd, _) | (_, None) => Value::Absent,
             (RecordField::Port, Some(detail)) => number(detail.server_port),
             (RecordField::Protocol, Some(detail)) => {

@@ -9,6 +9,8 @@
 //! at a time, never for the whole.
 
 mod chunks;
+mod decisions;
+mod determinant;
 mod family;
 mod fragments;
 mod histogram;

@@ -15,9 +15,10 @@ use super::super::edge::Edge;
 use super::super::edges::{CountedEdge, EdgePart};
 use super::super::family::{Column, Family, RowLayout};
 use super::super::health::Distribution;
+use super::decisions::Decisions;
 use super::family::ExposedFamily;
 use super::histogram::BucketSums;
-use super::label_groups::{LabelGroup, groups, known_key, write_label};
+use super::label_groups::{LabelGroup, groups, write_label};
 use crate::clock::Now;
 
 /// Rows, and the families that show them.
@@ -32,6 +33,7 @@ pub(super) struct SeriesSet {
     /// The distributions whose buckets are counted.
     pub(super) histograms: Vec<Distribution>,
     groups: Vec<LabelGroup>,
+    decisions: Decisions,
     /// Numbers of rows by their fragments, except for `other`.
     numbers: HashTable<u32>,
     hasher: RandomState,
@@ -100,6 +102,7 @@ impl SeriesSet {
             identity: Arc::new(RowsIdentity { _octet: 0 }),
             families: exposed.collect(),
             groups: groups(&layout.labels, !cluster_name.is_empty()),
+            decisions: Decisions::new(layout.filter.as_ref()),
             layout,
             columns,
             histograms,
@@ -178,14 +181,17 @@ impl SeriesSet {
         for group in &mut self.groups {
             group.known.clear();
         }
+        self.decisions.forget();
     }
 
     /// Adds an edge, if it belongs to the families. True if it was counted as `other`.
     pub(super) fn add(&mut self, edge: &Edge<'_>, counted: &CountedEdge<'_>, now: Now) -> bool {
         let is_of_edge = |column: &Column| column.part() == counted.part();
-        let filter = self.layout.filter.as_ref();
-        if !self.columns.iter().any(is_of_edge)
-            || filter.is_some_and(|filter| !filter.matches(edge))
+        if !self.columns.iter().any(is_of_edge) {
+            return false;
+        }
+        if let Some(filter) = &self.layout.filter
+            && !self.decisions.matches(filter, edge)
         {
             return false;
         }
@@ -244,8 +250,8 @@ impl SeriesSet {
         found.clear();
         let mut all = true;
         for group in &mut self.groups {
-            let endpoint = group.side.map(|side| edge.endpoint(side));
-            if let Some(Some(fragment)) = endpoint.map(|id| group.known.get(&known_key(id))) {
+            let key = group.determinant.map(|of| of.key(edge));
+            if let Some(fragment) = key.and_then(|key| group.known.get(&key)) {
                 found.push(Ok(*fragment));
                 continue;
             }
@@ -266,8 +272,8 @@ impl SeriesSet {
             let written = text.get(begin..).unwrap_or_default();
             match group.texts.find(written) {
                 Some(fragment) => {
-                    if let Some(id) = endpoint {
-                        group.known.insert(known_key(id), fragment);
+                    if let Some(key) = key {
+                        group.known.insert(key, fragment);
                     }
                     found.push(Ok(fragment));
                 }

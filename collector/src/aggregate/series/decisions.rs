@@ -1,0 +1,207 @@
+//! Remembers which edges a filter selects.
+//!
+//! Edges of the same values have the same decision. So a filter is evaluated once for all edges between two
+//! zones, for example, and not for each of them.
+
+use std::fmt::Write as _;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::super::edge::Edge;
+use super::super::expression::Expression;
+use super::super::field::{Field, FieldSource as _};
+use super::determinant::Determinant;
+
+/// Decisions that are remembered. With more, the filter reads what is different for almost each edge.
+const MAX_DECISIONS: usize = 1 << 14;
+
+/// The decisions of a filter.
+#[derive(Debug)]
+pub(super) struct Decisions {
+    /// `None` if the filter reads what only single edges have.
+    parts: Option<Box<[Part]>>,
+    decided: HashMap<Box<[u32]>, bool, RandomState>,
+    numbers: Vec<u32>,
+    text: String,
+}
+
+/// The fields of a filter that are determined alike.
+#[derive(Debug)]
+struct Part {
+    determinant: Determinant,
+    fields: Vec<Field>,
+    /// Numbers of values by the key of their determinant.
+    known: HashMap<u32, u32, RandomState>,
+    /// Numbers of values.
+    values: HashMap<String, u32, RandomState>,
+}
+
+impl Decisions {
+    pub(super) fn new(filter: Option<&Expression>) -> Self {
+        let fields = filter.into_iter().flat_map(Expression::fields);
+        Self {
+            parts: parts(fields),
+            decided: HashMap::default(),
+            numbers: Vec::new(),
+            text: String::new(),
+        }
+    }
+
+    /// True if the filter, of which these are the decisions, selects the edge.
+    pub(super) fn matches(&mut self, filter: &Expression, edge: &Edge<'_>) -> bool {
+        let Some(parts) = &mut self.parts else {
+            return filter.matches(edge);
+        };
+        self.numbers.clear();
+        for part in parts {
+            self.numbers.push(part.number(edge, &mut self.text));
+        }
+        if let Some(decision) = self.decided.get(self.numbers.as_slice()) {
+            return *decision;
+        }
+        let decision = filter.matches(edge);
+        if self.decided.len() < MAX_DECISIONS {
+            self.decided
+                .insert(self.numbers.as_slice().into(), decision);
+        }
+        decision
+    }
+
+    /// Forgets everything, because the snapshots are others.
+    pub(super) fn forget(&mut self) {
+        self.decided.clear();
+        for part in self.parts.iter_mut().flatten() {
+            part.known.clear();
+            part.values.clear();
+        }
+    }
+}
+
+impl Part {
+    /// The number of the values that the edge has. Different values have different numbers.
+    fn number(&mut self, edge: &Edge<'_>, text: &mut String) -> u32 {
+        let key = self.determinant.key(edge);
+        if let Some(number) = self.known.get(&key) {
+            return *number;
+        }
+        text.clear();
+        for field in &self.fields {
+            // Texts are quoted, so that different lists of values differ.
+            _ = write!(text, "{:?},", edge.value(field));
+        }
+        let next = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        let number = *self.values.entry_ref(text.as_str()).or_insert(next);
+        self.known.insert(key, number);
+        number
+    }
+}
+
+/// The fields by what determines them. `None` if something determines one that many edges do not share.
+fn parts<'a>(fields: impl Iterator<Item = &'a Field>) -> Option<Box<[Part]>> {
+    let mut parts: Vec<Part> = Vec::new();
+    for field in fields {
+        let determinant = Determinant::of(field)?;
+        match parts
+            .iter_mut()
+            .find(|part| part.determinant == determinant)
+        {
+            Some(part) => part.fields.push(field.clone()),
+            None => parts.push(Part {
+                determinant,
+                fields: vec![field.clone()],
+                known: HashMap::default(),
+                values: HashMap::default(),
+            }),
+        }
+    }
+    Some(parts.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexBuilder, Node};
+    use crate::snapshots::{SnapshotStore, Snapshots};
+
+    /// Pods and an external endpoint. Which zone a node is in depends on `turn`.
+    fn snapshots(turn: usize) -> (Snapshots, Vec<EndpointId>) {
+        let mut builder = IndexBuilder::new();
+        let nodes = [0, 1, 2].map(|number| {
+            let node = builder.add_node(Node {
+                name: format!("node-{number}").into(),
+                zone: ["a", "b", ""][(number + turn) % 3].into(),
+                ..Node::default()
+            });
+            node.unwrap()
+        });
+        let mut ids = vec![EndpointId::EXTERNAL, EndpointId::LINK];
+        for number in 0..6 {
+            ids.push(builder.add_endpoint(Endpoint {
+                kind: [EndpointKind::Pod, EndpointKind::Node][number % 2],
+                namespace: ["shop", "data"][number / 3].into(),
+                name: format!("pod-{number}").into(),
+                node: Some(nodes[number % 3]),
+                ..Endpoint::default()
+            }));
+        }
+        let store = SnapshotStore::new(builder.build(), std::sync::Arc::default(), "");
+        (store.load(), ids)
+    }
+
+    #[test]
+    fn decisions_are_those_of_the_filter_and_end_with_the_snapshots() {
+        for filter in [
+            r#"src.zone != "" && dst.zone != "" && src.zone != dst.zone"#,
+            r#"direction in ["egress", "ingress"]"#,
+            r#"class == "intra_node" || scope == "external""#,
+            r#"internal.namespace == "shop" || external.class == "external" && src.pod =~ "pod-[12]""#,
+            r#"src.namespace == dst.namespace && !(class =~ "pod_to_.*")"#,
+            r#"src.zone == "a" || port == 443"#,
+        ] {
+            let filter: Expression = filter.parse().unwrap();
+            let mut decisions = Decisions::new(Some(&filter));
+            for turn in 0..2 {
+                let (snapshots, ids) = snapshots(turn);
+                decisions.forget();
+                for _ in 0..2 {
+                    for (source, destination) in ids
+                        .iter()
+                        .flat_map(|source| ids.iter().map(|destination| (*source, *destination)))
+                    {
+                        let edge = Edge::between(&snapshots, source, destination);
+                        assert_eq!(
+                            decisions.matches(&filter, &edge),
+                            filter.matches(&edge),
+                            "{filter} {source:?} {destination:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn decisions_are_bounded() {
+        let filter: Expression = r#"src.pod != dst.pod"#.parse().unwrap();
+        let mut builder = IndexBuilder::new();
+        let ids: Vec<_> = (0..200)
+            .map(|number| {
+                builder.add_endpoint(Endpoint {
+                    kind: EndpointKind::Pod,
+                    name: format!("pod-{number}").into(),
+                    ..Endpoint::default()
+                })
+            })
+            .collect();
+        let snapshots = SnapshotStore::new(builder.build(), std::sync::Arc::default(), "").load();
+        let mut decisions = Decisions::new(Some(&filter));
+        for source in &ids {
+            for destination in &ids {
+                let edge = Edge::between(&snapshots, *source, *destination);
+                assert_eq!(decisions.matches(&filter, &edge), source != destination);
+            }
+        }
+        assert_eq!(decisions.decided.len(), MAX_DECISIONS);
+    }
+}
