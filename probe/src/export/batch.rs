@@ -10,7 +10,7 @@ use flowproto::FlowRecord;
 use crate::cache::RecordSink;
 
 /// Records in a batch.
-const BATCH_RECORDS: usize = 128;
+const BATCH_RECORDS: usize = 256;
 
 /// A batch of records.
 #[derive(Debug, Default)]
@@ -90,16 +90,7 @@ impl RecordBatches {
 
     /// Takes emptied batches back and sends a batch that is not full yet.
     pub fn cycle(&mut self) {
-        loop {
-            match self.emptied.try_recv() {
-                Ok(batch) => self.empty.push(batch),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => {
-                    self.broken = true;
-                    break;
-                }
-            }
-        }
+        self.take_back();
         if !self.filling.records.is_empty()
             && let Some(next) = self.empty.pop()
         {
@@ -125,17 +116,33 @@ impl RecordBatches {
         }
     }
 
+    /// Takes emptied batches back.
+    fn take_back(&mut self) {
+        loop {
+            match self.emptied.try_recv() {
+                Ok(batch) => self.empty.push(batch),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.broken = true;
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The batch that was emptied last: its memory is likely in the cache of the processor, and that
+    /// of batches which are never needed is not allocated.
     fn next_empty(&mut self) -> Option<Batch> {
+        self.take_back();
         if let Some(batch) = self.empty.pop() {
             return Some(batch);
         }
-        let next = if self.wait {
-            self.emptied.recv().map_err(|_| TryRecvError::Disconnected)
-        } else {
-            self.emptied.try_recv()
-        };
-        self.broken |= matches!(next, Err(TryRecvError::Disconnected));
-        next.ok()
+        if !self.wait {
+            return None;
+        }
+        let next = self.emptied.recv().ok();
+        self.broken |= next.is_none();
+        next
     }
 }
 
