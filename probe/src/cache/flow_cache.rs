@@ -25,7 +25,7 @@ use super::counters::CacheCounters;
 use super::dns;
 use super::http;
 use super::key::ConversationKey;
-use super::links::List;
+use super::links::{List, NONE};
 use super::lookup::Lookup;
 use super::offload::segments;
 use super::settings::CacheSettings;
@@ -135,10 +135,13 @@ impl FlowCache {
             self.table.locate(lookup);
         }
         let mut touched = 0;
+        let mut unknown = 0;
         for lookup in &lookups {
             touched ^= self.table.touch(lookup.candidate);
+            unknown += u32::from(lookup.candidate == NONE);
         }
         std::hint::black_box(touched);
+        self.touch_evicted(unknown);
         for (captured, lookup) in packets.iter().zip(&lookups) {
             let (point, time_ns) = (captured.point, captured.time_ns);
             let packet = &captured.packet;
@@ -337,6 +340,19 @@ impl FlowCache {
         } else if let Some((index, _)) = self.table.first(List::Closing) {
             self.report(index, FlowEndReason::EndOfFlowDetected, sink);
             self.table.remove(index);
+        }
+    }
+
+    /// Reads the conversations that are evicted when `begun` others begin, so that they are in the
+    /// cache of the processor.
+    fn touch_evicted(&mut self, begun: u32) {
+        let kept = self.conversations() + self.dormant();
+        let free = self.settings.max_conversations.saturating_sub(kept);
+        let mut evicted = usize::try_from(begun.saturating_sub(free)).unwrap_or_default();
+        for list in [List::Dormant, List::Live] {
+            let group = &mut self.expiring;
+            self.table.head(list, evicted, |_| true, group);
+            evicted = evicted.saturating_sub(group.len());
         }
     }
 
