@@ -51,8 +51,9 @@ pub trait RecordSink {
     fn room(&self) -> usize {
         usize::MAX
     }
-    /// Takes a copy of a record. A record is too large to be moved from one stage to the next.
-    fn record(&mut self, record: &FlowRecord);
+    /// Takes a record out of its place, or leaves it there if it is not needed. It is too large to be
+    /// copied or moved more than once.
+    fn record(&mut self, record: &mut Option<FlowRecord>);
 }
 
 /// The flow cache of a node.
@@ -447,7 +448,8 @@ impl FlowCache {
             clock: &self.clock,
             has_interfaces: self.settings.has_interfaces,
         };
-        let mut records = entry.report(context, &tunnels, health);
+        let mut records = [None, None];
+        entry.report(context, &tunnels, health, &mut records);
         let (connection, seen_ns) = (entry.connection, entry.seen_ns);
         let dns = self.table.dns.take(index, reason, seen_ns);
         let http = self.table.http.take(index, reason);
@@ -466,7 +468,8 @@ impl FlowCache {
         if let Some(http) = http {
             http::assign(&mut records, http);
         }
-        for record in records.iter_mut().flatten() {
+        for place in &mut records {
+            let Some(record) = place else { continue };
             record.sampling = self.settings.sampling.scale();
             record.flow_sampling = self.settings.sampling.flow_sampling();
             record.responder_name.clone_from(&name);
@@ -479,7 +482,7 @@ impl FlowCache {
             self.counters.record_octets +=
                 record.octet_delta_count + record.reverse_octet_delta_count;
             self.counters.records[reason] += 1;
-            sink.record(record);
+            sink.record(place);
         }
     }
 }
