@@ -31,7 +31,8 @@ struct Sums {
 }
 
 impl RecordSink for Sums {
-    fn record(&mut self, record: &FlowRecord) {
+    fn record(&mut self, record: &mut Option<FlowRecord>) {
+        let Some(record) = record else { return };
         assert!(record.packet_delta_count > 0, "{record:?}");
         assert!(record.flow_start_milliseconds <= record.flow_end_milliseconds);
         self.records += 1;

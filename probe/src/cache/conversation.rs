@@ -163,14 +163,15 @@ impl Conversation {
         self.seen_ns ^ self.directions.low.octets ^ self.directions.high.packets ^ self.start_ns
     }
 
-    /// Makes the records of the directions that have packets, that of the initiator first, and
-    /// resets the directions.
+    /// Makes the records of the directions that have packets in the empty places of `records`, that of
+    /// the initiator first, and resets the directions.
     pub(super) fn report(
         &mut self,
         context: ReportContext<'_>,
         tunnels: &Pair<Option<Tunnel>>,
         mut health: Option<Health<'_>>,
-    ) -> [Option<FlowRecord>; 2] {
+        records: &mut [Option<FlowRecord>; 2],
+    ) {
         let first_ns =
             |direction: &Direction| (direction.packets > 0).then_some(direction.first_ns);
         let began = Pair {
@@ -187,7 +188,6 @@ impl Conversation {
             Some(health) => self.take_state(context.reason, health),
             None => Default::default(),
         };
-        let mut records = [const { None }; 2];
         for (place, source) in records.iter_mut().zip([first, first.opposite()]) {
             let Some(record) = self.record(source, context, place) else {
                 continue;
@@ -202,7 +202,6 @@ impl Conversation {
                 record.tcp_health = health.state.losses_mut(health.losses).take(source);
             }
         }
-        records
     }
 
     /// The state of a TCP connection, and the part of its handshake that no record has reported. Every

@@ -15,16 +15,14 @@ const EXPIRY_GROUP: usize = 16;
 impl FlowCache {
     /// Reports all conversations: the Metering Process stops.
     pub fn finish(&mut self, sink: &mut impl RecordSink) {
-        for (list, reason) in [
-            (List::Closing, FlowEndReason::EndOfFlowDetected),
-            (List::Live, FlowEndReason::ForcedEnd),
-        ] {
-            let mut index = self.table.first(list).map(|(index, _)| index);
-            while let Some(reported) = index {
-                index = self.table.next(reported);
-                self.touch(index);
-                self.report(reported, reason, sink);
-            }
+        // In the order of their memory, which the processor reads ahead.
+        for index in 0..self.table.slots() {
+            let reason = match self.table.list(index) {
+                Some(List::Closing) => FlowEndReason::EndOfFlowDetected,
+                Some(List::Live) => FlowEndReason::ForcedEnd,
+                Some(List::Dormant) | None => continue,
+            };
+            self.report(index, reason, sink);
         }
         self.table.clear();
     }
@@ -84,11 +82,5 @@ impl FlowCache {
             }
         }
         self.expiring = group;
-    }
-
-    /// Reads the conversation that is reported next, so that it is in the cache of the processor.
-    #[inline]
-    fn touch(&self, next: Option<u32>) {
-        std::hint::black_box(next.map_or(0, |next| self.table.touch(next)));
     }
 }

@@ -25,7 +25,7 @@ use super::counters::CacheCounters;
 use super::dns;
 use super::http;
 use super::key::ConversationKey;
-use super::links::List;
+use super::links::{List, NONE};
 use super::lookup::Lookup;
 use super::offload::segments;
 use super::settings::CacheSettings;
@@ -51,8 +51,9 @@ pub trait RecordSink {
     fn room(&self) -> usize {
         usize::MAX
     }
-    /// Takes a copy of a record. A record is too large to be moved from one stage to the next.
-    fn record(&mut self, record: &FlowRecord);
+    /// Takes a record out of its place, or leaves it there if it is not needed. It is too large to be
+    /// copied or moved more than once.
+    fn record(&mut self, record: &mut Option<FlowRecord>);
 }
 
 /// The flow cache of a node.
@@ -135,10 +136,13 @@ impl FlowCache {
             self.table.locate(lookup);
         }
         let mut touched = 0;
+        let mut unknown = 0;
         for lookup in &lookups {
             touched ^= self.table.touch(lookup.candidate);
+            unknown += u32::from(lookup.candidate == NONE);
         }
         std::hint::black_box(touched);
+        self.touch_evicted(unknown);
         for (captured, lookup) in packets.iter().zip(&lookups) {
             let (point, time_ns) = (captured.point, captured.time_ns);
             let packet = &captured.packet;
@@ -340,6 +344,19 @@ impl FlowCache {
         }
     }
 
+    /// Reads the conversations that are evicted when `begun` others begin, so that they are in the
+    /// cache of the processor.
+    fn touch_evicted(&mut self, begun: u32) {
+        let kept = self.conversations() + self.dormant();
+        let free = self.settings.max_conversations.saturating_sub(kept);
+        let mut evicted = usize::try_from(begun.saturating_sub(free)).unwrap_or_default();
+        for list in [List::Dormant, List::Live] {
+            let group = &mut self.expiring;
+            self.table.head(list, evicted, |_| true, group);
+            evicted = evicted.saturating_sub(group.len());
+        }
+    }
+
     /// Adds a packet to its direction. False if it is a copy.
     #[inline]
     fn count(
@@ -431,7 +448,8 @@ impl FlowCache {
             clock: &self.clock,
             has_interfaces: self.settings.has_interfaces,
         };
-        let mut records = entry.report(context, &tunnels, health);
+        let mut records = [None, None];
+        entry.report(context, &tunnels, health, &mut records);
         let (connection, seen_ns) = (entry.connection, entry.seen_ns);
         let dns = self.table.dns.take(index, reason, seen_ns);
         let http = self.table.http.take(index, reason);
@@ -450,7 +468,8 @@ impl FlowCache {
         if let Some(http) = http {
             http::assign(&mut records, http);
         }
-        for record in records.iter_mut().flatten() {
+        for place in &mut records {
+            let Some(record) = place else { continue };
             record.sampling = self.settings.sampling.scale();
             record.flow_sampling = self.settings.sampling.flow_sampling();
             record.responder_name.clone_from(&name);
@@ -463,7 +482,7 @@ impl FlowCache {
             self.counters.record_octets +=
                 record.octet_delta_count + record.reverse_octet_delta_count;
             self.counters.records[reason] += 1;
-            sink.record(record);
+            sink.record(place);
         }
     }
 }

@@ -57,6 +57,12 @@ impl Slab {
             .get_mut(index % CHUNK_SLOTS)
     }
 
+    /// Returns the number of slots, used or free.
+    pub(super) fn slots(&self) -> u32 {
+        let slots = self.chunks.iter().map(Vec::len).sum::<usize>();
+        u32::try_from(slots).unwrap_or(u32::MAX)
+    }
+
     /// Returns the number of conversations in a list.
     pub(super) const fn len(&self, list: List) -> u32 {
         match list {

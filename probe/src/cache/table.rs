@@ -246,9 +246,15 @@ impl ConversationTable {
         std::hint::black_box(touched);
     }
 
-    /// The conversation after another one in its list.
-    pub(super) fn next(&self, index: u32) -> Option<u32> {
-        self.slab.next(index)
+    /// Returns the number of slots, used or free.
+    pub(super) fn slots(&self) -> u32 {
+        self.slab.slots()
+    }
+
+    /// The list of a conversation; `None` for a free slot.
+    pub(super) fn list(&self, index: u32) -> Option<List> {
+        let conversation = self.slab.get(index)?;
+        (conversation.key != ConversationKey::UNUSED).then_some(conversation.links.list)
     }
 
     /// Returns the number of conversations in a list.

@@ -10,7 +10,7 @@ use flowproto::FlowRecord;
 use crate::cache::RecordSink;
 
 /// Records in a batch.
-const BATCH_RECORDS: usize = 128;
+const BATCH_RECORDS: usize = 256;
 
 /// A batch of records.
 #[derive(Debug, Default)]
@@ -90,16 +90,7 @@ impl RecordBatches {
 
     /// Takes emptied batches back and sends a batch that is not full yet.
     pub fn cycle(&mut self) {
-        loop {
-            match self.emptied.try_recv() {
-                Ok(batch) => self.empty.push(batch),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => {
-                    self.broken = true;
-                    break;
-                }
-            }
-        }
+        self.take_back();
         if !self.filling.records.is_empty()
             && let Some(next) = self.empty.pop()
         {
@@ -125,17 +116,33 @@ impl RecordBatches {
         }
     }
 
+    /// Takes emptied batches back.
+    fn take_back(&mut self) {
+        loop {
+            match self.emptied.try_recv() {
+                Ok(batch) => self.empty.push(batch),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.broken = true;
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The batch that was emptied last: its memory is likely in the cache of the processor, and that
+    /// of batches which are never needed is not allocated.
     fn next_empty(&mut self) -> Option<Batch> {
+        self.take_back();
         if let Some(batch) = self.empty.pop() {
             return Some(batch);
         }
-        let next = if self.wait {
-            self.emptied.recv().map_err(|_| TryRecvError::Disconnected)
-        } else {
-            self.emptied.try_recv()
-        };
-        self.broken |= matches!(next, Err(TryRecvError::Disconnected));
-        next.ok()
+        if !self.wait {
+            return None;
+        }
+        let next = self.emptied.recv().ok();
+        self.broken |= next.is_none();
+        next
     }
 }
 
@@ -148,7 +155,7 @@ impl RecordSink for RecordBatches {
         }
     }
 
-    fn record(&mut self, record: &FlowRecord) {
+    fn record(&mut self, record: &mut Option<FlowRecord>) {
         if self.filling.records.len() >= BATCH_RECORDS {
             match self.next_empty() {
                 Some(next) => self.send(next),
@@ -158,7 +165,7 @@ impl RecordSink for RecordBatches {
                 }
             }
         }
-        self.filling.records.push(record.clone());
+        self.filling.records.extend(record.take());
     }
 }
 
@@ -204,20 +211,20 @@ mod tests {
         let (mut records, batches) = single(BATCH_RECORDS, false);
         let room = records.room();
         for _ in 0..room + 10 {
-            records.record(&FlowRecord::default());
+            records.record(&mut Some(FlowRecord::default()));
         }
         assert_eq!(records.lost(), 10);
         let batch = batches.next(Duration::ZERO).unwrap();
         assert_eq!(batch.records().len(), BATCH_RECORDS);
         batches.give_back(batch);
-        records.record(&FlowRecord::default());
+        records.record(&mut Some(FlowRecord::default()));
         assert_eq!(records.lost(), 10);
     }
 
     #[test]
     fn a_batch_that_is_not_full_is_sent_by_the_cycle() {
         let (mut records, batches) = single(1, false);
-        records.record(&FlowRecord::default());
+        records.record(&mut Some(FlowRecord::default()));
         records.cycle();
         assert_eq!(batches.next(Duration::ZERO).unwrap().records().len(), 1);
     }
@@ -226,7 +233,7 @@ mod tests {
     fn the_last_records_are_sent_even_if_no_batch_is_empty() {
         let (mut records, batches) = single(1, false);
         for _ in 0..records.room() {
-            records.record(&FlowRecord::default());
+            records.record(&mut Some(FlowRecord::default()));
         }
         assert!(records.close());
         let received = std::iter::from_fn(|| batches.next(Duration::ZERO).ok());
@@ -241,7 +248,7 @@ mod tests {
         let (mut records, batches) = single(1, true);
         drop(batches);
         for _ in 0..10 * BATCH_RECORDS {
-            records.record(&FlowRecord::default());
+            records.record(&mut Some(FlowRecord::default()));
         }
         assert!(records.is_broken());
     }
@@ -251,7 +258,7 @@ mod tests {
         let (mut of_threads, batches) = queue(2 * BATCH_RECORDS, false, 2);
         for records in &mut of_threads {
             for _ in 0..records.room() {
-                records.record(&FlowRecord::default());
+                records.record(&mut Some(FlowRecord::default()));
             }
             assert_eq!((records.room(), records.lost()), (0, 0));
         }

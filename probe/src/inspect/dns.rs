@@ -182,22 +182,15 @@ impl<'a> Response<'a> {
             .then_some(Self { message, answers })
     }
 
-    /// Reads the question and passes the addresses of the answer to `each`. Returns the name that was
-    /// asked for, or `None` if the question cannot be read. Ends where the message is malformed or
-    /// truncated.
-    pub fn read(&self, mut each: impl FnMut(Answer)) -> Option<QuestionName> {
-        let mut reader = Reader(self.message.get(HEADER..)?);
-        let name = self.question_name(&mut reader)?;
-        let (_type, class) = (reader.u16()?, reader.u16()?);
-        if class != CLASS_INTERNET {
-            return None;
-        }
-        for _ in 0..self.answers.min(MAX_ANSWERS) {
-            if answer(&mut reader, &mut each).is_none() {
-                break;
-            }
-        }
-        Some(name)
+    /// Reads the name that was asked for. `None` if the question cannot be read, or is not of the
+    /// Internet class.
+    #[must_use]
+    pub fn question(&self) -> Option<(QuestionName, Answers<'a>)> {
+        let mut records = Reader(self.message.get(HEADER..)?);
+        let name = self.question_name(&mut records)?;
+        let (_type, class) = (records.u16()?, records.u16()?);
+        let count = self.answers.min(MAX_ANSWERS);
+        (class == CLASS_INTERNET).then_some((name, Answers { records, count }))
     }
 
     /// Reads a name, which may continue elsewhere in the message (RFC 1035 §4.1.4).
@@ -238,6 +231,22 @@ impl<'a> Response<'a> {
             }
         }
         None
+    }
+}
+
+/// The answer records of a response.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers<'a> {
+    records: Reader<'a>,
+    count: u16,
+}
+
+impl Answers<'_> {
+    /// Passes the addresses to `each`. Ends where the message is malformed or truncated.
+    pub fn read(mut self, mut each: impl FnMut(Answer)) {
+        (0..self.count)
+            .map_while(|_| answer(&mut self.records, &mut each))
+            .for_each(drop);
     }
 }
 
@@ -323,7 +332,8 @@ mod tests {
 
     fn read(message: &[u8]) -> Option<(String, Vec<Answer>)> {
         let mut answers = Vec::new();
-        let name = Response::of(message)?.read(|answer| answers.push(answer))?;
+        let (name, records) = Response::of(message)?.question()?;
+        records.read(|answer| answers.push(answer));
         let text = String::from_utf8_lossy(name.text()).into_owned();
         Some((text, answers))
     }

@@ -21,7 +21,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 const NAME_OCTETS: usize = 64;
 /// Names of Services and pods in a cluster (Kubernetes DNS specification). The collector knows their
 /// addresses.
-const CLUSTER_DOMAIN: &str = ".cluster.local";
+const CLUSTER_DOMAIN: &[u8] = b".cluster.local";
 
 /// Counts of names since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,24 +111,24 @@ impl NameTable {
 
     /// Learns the addresses in a DNS response that a client received at `time_ns` since the epoch.
     pub fn learn(&mut self, message: &[u8], client: Address, time_ns: u64) {
-        let Some(response) = Response::of(message) else {
+        let Some((question, answers)) =
+            Response::of(message).and_then(|message| message.question())
+        else {
             return;
         };
-        // The question is read first, so that a name without an address takes no room.
-        let mut answers = 0_u32;
-        let Some(question) = response.read(|_| answers = answers.saturating_add(1)) else {
+        if is_in_cluster(question.text()) {
             return;
-        };
-        if answers == 0 {
+        }
+        // A name without an address takes no room.
+        let mut has_address = false;
+        answers.read(|_| has_address = true);
+        if !has_address {
             return;
         }
         let Some(name) = self.intern(question.text()) else {
             return;
         };
-        if name.as_str().ends_with(CLUSTER_DOMAIN) {
-            return;
-        }
-        response.read(|answer| {
+        answers.read(|answer| {
             if answer.address.is_unspecified() {
                 return;
             }
@@ -191,6 +191,12 @@ impl NameTable {
         }
         true
     }
+}
+
+fn is_in_cluster(name: &[u8]) -> bool {
+    let start = name.len().saturating_sub(CLUSTER_DOMAIN.len());
+    name.get(start..)
+        .is_some_and(|end| end.eq_ignore_ascii_case(CLUSTER_DOMAIN))
 }
 
 #[cfg(test)]
@@ -267,7 +273,10 @@ mod tests {
     fn names_of_the_cluster_and_invalid_ones_are_not_kept() {
         let mut names = table(10);
         names.learn(&response("db.shop.svc.cluster.local", 1, 30), CLIENT, 0);
+        names.learn(&response("db.shop.svc.Cluster.LOCAL", 1, 30), CLIENT, 0);
         names.learn(&response("a b.test", 2, 30), CLIENT, 0);
         assert_eq!((names.len(), names.counters().invalid), (0, 1));
+        names.learn(&response("local", 1, 30), CLIENT, 0);
+        assert_eq!(find(&mut names, CLIENT, 1, 1), "local");
     }
 }

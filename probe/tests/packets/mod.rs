@@ -213,7 +213,7 @@ pub(crate) fn pipeline_settings(cache: CacheSettings) -> PipelineSettings {
 pub(crate) struct Records(pub(crate) Vec<FlowRecord>);
 
 impl RecordSink for Records {
-    fn record(&mut self, record: &FlowRecord) {
-        self.0.push(record.clone());
+    fn record(&mut self, record: &mut Option<FlowRecord>) {
+        self.0.extend(record.take());
     }
 }
