@@ -117,7 +117,28 @@ impl Collector {
 
     /// Reads its metrics as text.
     pub fn metrics_text(&self) -> String {
-        scrape::body(scrape::get(self.http(), "/metrics", ""))
+        self.answer("/metrics").1
+    }
+
+    /// Sends a GET request and returns the status code and the body.
+    pub fn answer(&self, path: &str) -> (u16, String) {
+        let response = scrape::get(self.http(), path, "");
+        let head = String::from_utf8_lossy(&response);
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        (status.expect("a status line"), scrape::body(&response))
+    }
+
+    /// Sends a GET request and returns the JSON of the answer. Panics if the request fails.
+    pub fn json(&self, path: &str) -> Value {
+        let response = scrape::get(self.http(), path, "");
+        let head = String::from_utf8_lossy(&response).to_lowercase();
+        let body = scrape::body(&response);
+        let is_json = head.contains("content-type: application/json");
+        assert!(
+            head.starts_with("http/1.1 200 ") && is_json,
+            "{path}: {head}"
+        );
+        serde_json::from_str(&body).unwrap_or_else(|_| panic!("{path}: {body}"))
     }
 
     /// Reads `/readyz`: the status line and the body.

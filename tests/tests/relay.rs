@@ -132,12 +132,11 @@ impl Collector {
 
 #[test]
 fn nfcapd_behind_the_collector_sees_no_difference() {
-    let test = "nfcapd_behind_the_collector_sees_no_difference";
-    if missing(test, &["nfcapd", "nfdump"]) {
+    if missing(&["nfcapd", "nfdump"]) {
         return;
     }
     if !netns::allowed() {
-        skip(test, "keeping the exporters' addresses needs root");
+        skip("keeping the exporters' addresses needs root");
         return;
     }
     let _turn = take_turn();
@@ -146,14 +145,14 @@ fn nfcapd_behind_the_collector_sees_no_difference() {
         &mut collector(),
         &[
             "--replicate",
-            &format!("udp://127.0.0.1:{}?source=keep", behind.port),
+            &format!("udp://127.0.0.1:{}?source=keep", behind.receiver.port),
             "--replicate",
-            &format!("udp://localhost:{}?source=own", other.port),
+            &format!("udp://localhost:{}?source=own", other.receiver.port),
         ],
     );
     let exporters = exporters();
     let datagrams: usize = exporters.iter().map(|(_, sent)| sent.len()).sum();
-    send(&exporters, direct.port);
+    send(&exporters, direct.receiver.port);
     send(&exporters, ours.port);
     ours.wait_for("replicate_sent_total", 2 * datagrams as u64);
     let scrape = ours.scrape();
@@ -191,21 +190,20 @@ fn nfcapd_behind_the_collector_sees_no_difference() {
 
 #[test]
 fn goflow2_behind_the_collector_sees_no_difference() {
-    let test = "goflow2_behind_the_collector_sees_no_difference";
-    let Some(program) = Goflow2::program(test) else {
+    let Some(program) = Goflow2::program() else {
         return;
     };
     if !netns::allowed() {
-        skip(test, "keeping the exporters' addresses needs root");
+        skip("keeping the exporters' addresses needs root");
         return;
     }
     let _turn = take_turn();
     let [direct, behind] = std::array::from_fn(|_| Goflow2::start(&program));
-    let url = format!("udp://127.0.0.1:{}?source=keep", behind.port);
+    let url = format!("udp://127.0.0.1:{}?source=keep", behind.receiver.port);
     let ours = Collector::start(&mut collector(), &["--replicate", &url]);
     let exporters = exporters();
     let datagrams: usize = exporters.iter().map(|(_, sent)| sent.len()).sum();
-    send(&exporters, direct.port);
+    send(&exporters, direct.receiver.port);
     send(&exporters, ours.port);
     ours.wait_for("replicate_sent_total", datagrams as u64);
     let [direct, behind] = [direct, behind].map(Goflow2::records);
@@ -234,12 +232,11 @@ fn flows(lines: &[String]) -> Flows {
 
 #[test]
 fn without_the_right_to_keep_source_addresses_it_fails_or_sends_from_its_own() {
-    let test = "without_the_right_to_keep_source_addresses_it_fails_or_sends_from_its_own";
-    if missing(test, &["setpriv"]) {
+    if missing(&["setpriv"]) {
         return;
     }
     if !netns::allowed() {
-        skip(test, "rights can be dropped by root only");
+        skip("rights can be dropped by root only");
         return;
     }
     let _turn = take_turn();
@@ -526,8 +523,7 @@ fn what_was_sampled_is_scaled_once() {
 
 #[test]
 fn peers_read_what_is_forwarded() {
-    let test = "peers_read_what_is_forwarded";
-    if missing(test, &["nfcapd", "nfdump", "ipfixDump", "tshark"]) {
+    if missing(&["nfcapd", "nfdump", "ipfixDump", "tshark"]) {
         return;
     }
     let _turn = take_turn();
@@ -546,7 +542,7 @@ fn peers_read_what_is_forwarded() {
         .arg(&inventory)
         .args([
             "--forward",
-            &format!("udp://127.0.0.1:{}?rate=20000", nfcapd.port),
+            &format!("udp://127.0.0.1:{}?rate=20000", nfcapd.receiver.port),
         ])
         .args(["--forward", &format!("file:{}", forwarded.display())]);
     program::output(&mut command);
@@ -590,8 +586,7 @@ fn peers_read_what_is_forwarded() {
 
 #[test]
 fn tshark_finds_nothing_wrong_in_what_is_forwarded() {
-    let test = "tshark_finds_nothing_wrong_in_what_is_forwarded";
-    if missing(test, &["tshark"]) {
+    if missing(&["tshark"]) {
         return;
     }
     let (folder, inventory, input) = prepared(known().into_iter().chain((1000..1500).map(record)));
