@@ -135,7 +135,7 @@ impl Scrape {
         let drained = self.drain_pipelines(now);
         self.series.expire(now);
         let mut exporters = drained.exporters;
-        for report in &drained.reports {
+        for report in drained.reports {
             exporters.add(report);
         }
         exporters.note_activity(&lock(&self.last_totals).exporters, now.wall_milliseconds);
