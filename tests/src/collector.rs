@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -54,20 +54,29 @@ impl Collector {
         std::fs::write(&inventory, text).expect("an inventory");
         let inventory = inventory.to_str().expect("a path that is text");
         let settings = ["--kubernetes", "off", "--inventory", inventory];
-        Self::start_in(folder, &[&settings, arguments].concat())
+        Self::start_in(
+            folder,
+            program::collector(),
+            &[&settings, arguments].concat(),
+        )
     }
 
     /// Starts a collector with additional arguments.
     pub fn start(arguments: &[&str]) -> Self {
-        Self::start_in(tempfile::tempdir().expect("a folder"), arguments)
+        Self::start_by(program::collector(), arguments)
+    }
+
+    /// Like [`start`](Self::start), by a command that runs the collector.
+    pub fn start_by(command: Command, arguments: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder"), command, arguments)
     }
 
     /// Starts a collector that keeps its files in a folder.
-    fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
+    fn start_in(folder: tempfile::TempDir, mut command: Command, arguments: &[&str]) -> Self {
         let log = folder.path().join("flows.json");
         let (port, http) = (free_udp_port(), free_tcp_port());
         let running = Running::start(
-            program::collector()
+            command
                 .args(["--listen", &format!("udp://127.0.0.1:{port}")])
                 .args(["--http", &format!("127.0.0.1:{http}")])
                 .args(["--flow-log", &format!("file:{}", log.display())])
