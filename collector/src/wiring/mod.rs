@@ -86,27 +86,15 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
     // With savefiles, only sockets whose flags are given are opened.
     let is_offline = !settings.input.read.is_empty();
     let is_listening = !is_offline || command_line.is_given("listen");
-    let token_file = settings.http.http_token_file.as_deref();
-    let token = token_file
-        .map(|path| BearerToken::load(path, clock::monotonic()))
-        .transpose()
-        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    let token = load_token(&settings)?;
     let engine = settings.engine()?;
-    let http = if !is_offline || command_line.is_given("http") {
-        let listener = Listener::bind("http", settings.http.http.0)?;
-        Some(listener.with_tls("http_tls", settings.http.tls.files()?.as_ref())?)
+    let is_serving = !is_offline || command_line.is_given("http");
+    let http = is_serving.then(|| bind_http(&settings)).transpose()?;
+    let (sockets, policy) = if is_listening {
+        let sockets = Sockets::bind(&settings.input.listen, settings.sockets())?;
+        (sockets, OverflowPolicy::Drop)
     } else {
-        None
-    };
-    let sockets = if is_listening {
-        Sockets::bind(&settings.input.listen, settings.sockets())?
-    } else {
-        Sockets::default()
-    };
-    let policy = if is_listening {
-        OverflowPolicy::Drop
-    } else {
-        OverflowPolicy::Block
+        (Sockets::default(), OverflowPolicy::Block)
     };
     let (index, published) = (writer.current(), external.published());
     let signals = Signals {
@@ -163,6 +151,18 @@ fn start(
 ) -> anyhow::Result<Receiver> {
     let thread = std::thread::Builder::new().name(name.into()).spawn(receive);
     thread.with_context(|| format!("cannot start the thread {name:?}"))
+}
+
+fn load_token(settings: &Settings) -> Result<Option<BearerToken>, Failure> {
+    let file = settings.http.http_token_file.as_deref();
+    file.map(|path| BearerToken::load(path, clock::monotonic()))
+        .transpose()
+        .map_err(|error| Failure::BadSettings(error.to_string()))
+}
+
+fn bind_http(settings: &Settings) -> Result<Listener, Failure> {
+    let listener = Listener::bind("http", settings.http.http.0)?;
+    listener.with_tls("http_tls", settings.http.tls.files()?.as_ref())
 }
 
 fn run_explain(command_line: &CommandLine<Flags>, settings: &Settings) -> Result<(), Failure> {
