@@ -14,7 +14,7 @@ use kipfix_collector::aggregate::{
 };
 use kipfix_collector::clock::Now;
 use kipfix_collector::inventory::EndpointId;
-use kipfix_collector::inventory::{Endpoint, EndpointKind, IndexBuilder, IndexSnapshot, Node};
+use kipfix_collector::inventory::{Endpoint, EndpointKind, IndexSnapshot, IndexWriter, Node};
 use kipfix_collector::outputs::Outputs;
 use kipfix_collector::pipeline::{Measures, Pipeline, PipelineContext};
 use kipfix_collector::receive::Ingest;
@@ -47,11 +47,11 @@ impl Size {
     }
 
     fn index(self) -> IndexSnapshot {
-        let mut builder = IndexBuilder::new();
+        let mut writer = IndexWriter::default();
         for node in 0..self.nodes {
-            let name = builder.intern(&format!("node-{node}"));
-            let zone = builder.intern(&format!("zone-{}", node % 3));
-            let id = builder
+            let name = writer.intern(&format!("node-{node}"));
+            let zone = writer.intern(&format!("zone-{}", node % 3));
+            let id = writer
                 .add_node(Node {
                     name,
                     zone,
@@ -59,8 +59,8 @@ impl Size {
                 })
                 .unwrap();
             for pod in 0..self.pods_a_node {
-                let name = builder.intern(&format!("pod-{node}-{pod}"));
-                let workload = builder.intern(&format!("app-{node}-{pod}"));
+                let name = writer.intern(&format!("pod-{node}-{pod}"));
+                let workload = writer.intern(&format!("app-{node}-{pod}"));
                 let endpoint = Endpoint {
                     kind: EndpointKind::Pod,
                     name,
@@ -68,12 +68,12 @@ impl Size {
                     node: Some(id),
                     ..Endpoint::default()
                 };
-                let endpoint = builder.add_endpoint(endpoint);
+                let endpoint = writer.add_endpoint(endpoint);
                 let address = self.pod(pod * self.nodes + node);
-                builder.assign_address(address, endpoint).unwrap();
+                writer.assign_address(address, endpoint).unwrap();
             }
         }
-        builder.build()
+        writer.current()
     }
 }
 

@@ -3,15 +3,14 @@
 
 mod compare;
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use anyhow::anyhow;
 pub use compare::Comparison;
 use flowproto::explain::{Captured, Explainer};
-use kipfix_service::exit::Failure;
+use kipfix_service::exit::{Failure, check_stdout};
 use kipfix_service::signals::Stop;
 
 use crate::receive::savefile::{SavefileCounts, for_each};
@@ -67,12 +66,8 @@ pub fn run(
     let outcome = written
         .and_then(|()| out.write_all(&text))
         .and_then(|()| out.flush());
-    match outcome {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(anyhow!("explain: cannot write stdout: {error}").into())
-        }
-        _ => incomplete,
-    }
+    check_stdout(outcome, "explain: cannot write stdout")?;
+    incomplete
 }
 
 /// Appends the number of frames that are not in the dump.

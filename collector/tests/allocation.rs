@@ -127,29 +127,34 @@ impl Warm {
         self.series.merge(&snapshots, &self.spare, now);
         self.spare.clear();
     }
+
+    /// Receives an announcement and datagrams, and then the datagrams again.
+    fn assert_allocates_nothing(
+        &mut self,
+        (announcement, datagrams): &(Vec<Vec<u8>>, Vec<Vec<u8>>),
+    ) {
+        self.receive(announcement);
+        // Two rounds, so that both edge tables have grown.
+        for _ in 0..2 {
+            self.receive(datagrams);
+            self.drain();
+        }
+        let measured = allocation_counter::measure(|| {
+            for _ in 0..10 {
+                // An announcement allocates, once a minute and not once a record.
+                self.receive(datagrams);
+                self.drain();
+            }
+        });
+        assert!(self.pipeline.counts().records.records > 8_000);
+        assert_eq!(measured.count_total, 0, "{measured:?}");
+    }
 }
 
 #[test]
 fn a_warm_pipeline_allocates_nothing_per_record() {
     let mut warm = Warm::new(|edges, _| Outputs::new(edges));
-    let (announcement, datagrams) = datagrams();
-    warm.receive(&announcement);
-    // Two rounds, so that both edge tables have grown.
-    for _ in 0..2 {
-        warm.receive(&datagrams);
-        warm.drain();
-    }
-
-    let measured = allocation_counter::measure(|| {
-        for _ in 0..10 {
-            // An announcement allocates, once a minute and not once a record.
-            warm.receive(&datagrams);
-            warm.drain();
-        }
-    });
-
-    assert!(warm.pipeline.counts().records.records > 8_000);
-    assert_eq!(measured.count_total, 0, "{measured:?}");
+    warm.assert_allocates_nothing(&datagrams());
 }
 
 #[test]
@@ -157,7 +162,7 @@ fn a_warm_pipeline_counts_health_and_losses_without_allocating_per_record() {
     let mut settings = Settings::default();
     settings.metrics.preset = vec![Preset::Workloads, Preset::Health, Preset::Loss];
     let mut warm = Warm::with(settings, |edges, _| Outputs::new(edges));
-    let (announcement, datagrams) = datagrams_of(|number, record| {
+    let datagrams = datagrams_of(|number, record| {
         record.key.protocol_identifier = 6;
         record.biflow_direction = Some(BiflowDirection::Initiator);
         record.tcp_health.retransmitted_packets = 1;
@@ -165,21 +170,7 @@ fn a_warm_pipeline_counts_health_and_losses_without_allocating_per_record() {
         record.connection_sum_duration_milliseconds = 1 + u64::from(number % 50);
         record.tcp_round_trip_time.add(100 + number % 50);
     });
-    warm.receive(&announcement);
-    for _ in 0..2 {
-        warm.receive(&datagrams);
-        warm.drain();
-    }
-
-    let measured = allocation_counter::measure(|| {
-        for _ in 0..10 {
-            warm.receive(&datagrams);
-            warm.drain();
-        }
-    });
-
-    assert!(warm.pipeline.counts().records.records > 8_000);
-    assert_eq!(measured.count_total, 0, "{measured:?}");
+    warm.assert_allocates_nothing(&datagrams);
 }
 
 #[test]

@@ -54,6 +54,12 @@ fn system(number: u32, organisation: &str) -> Value {
     ])
 }
 
+/// A database with an autonomous system for 192.0.2.0/24.
+fn systems(folder: &TempDir, number: u32, organisation: &str) -> PathBuf {
+    let networks = [("192.0.2.0/24", system(number, organisation))];
+    database(folder, "asn.mmdb", &networks)
+}
+
 fn country(code: &str) -> Value {
     let names = map(&[("en", text("Some country"))]);
     let country = map(&[("iso_code", text(code)), ("names", names)]);
@@ -242,11 +248,7 @@ fn systems_and_countries_are_read_in_the_layout_of_every_publisher() {
 #[test]
 fn system_and_country_come_from_the_first_database_that_has_them() {
     let folder = TempDir::new().unwrap();
-    let asn = database(
-        &folder,
-        "asn.mmdb",
-        &[("192.0.2.0/24", system(64500, "First"))],
-    );
+    let asn = systems(&folder, 64500, "First");
     let second = database(
         &folder,
         "second.mmdb",
@@ -403,11 +405,7 @@ fn azure_tags_are_merged_to_service_and_region() {
 fn all_attributes_of_an_address_are_merged_under_one_id() {
     let folder = TempDir::new().unwrap();
     let aws = file(&folder, "aws.json", AWS);
-    let asn = database(
-        &folder,
-        "asn.mmdb",
-        &[("192.0.2.0/24", system(64500, "Example"))],
-    );
+    let asn = systems(&folder, 64500, "Example");
     let files = ExternalSources {
         cidrs: vec!["192.0.2.0/28=bucket".parse().unwrap()],
         cloud_ranges: vec![aws],
@@ -457,11 +455,7 @@ fn combinations_beyond_the_limit_are_other_and_counted() {
 #[test]
 fn a_changed_file_is_reloaded_and_ids_stay_valid() {
     let folder = TempDir::new().unwrap();
-    let path = database(
-        &folder,
-        "asn.mmdb",
-        &[("192.0.2.0/24", system(64500, "Before"))],
-    );
+    let path = systems(&folder, 64500, "Before");
     let mut watch = ExternalWatcher::new(&databases(&[&path])).unwrap();
     let published = watch.published();
     let before = published.load().lookup(address("192.0.2.1"));
@@ -522,11 +516,7 @@ fn a_change_of_a_mounted_configmap_is_detected() {
 fn a_file_that_breaks_keeps_its_previous_content_and_others_still_reload() {
     let folder = TempDir::new().unwrap();
     let aws = file(&folder, "aws.json", AWS);
-    let asn = database(
-        &folder,
-        "asn.mmdb",
-        &[("192.0.2.0/24", system(64500, "Example"))],
-    );
+    let asn = systems(&folder, 64500, "Example");
     let files = ExternalSources {
         cloud_ranges: vec![aws.clone()],
         ..databases(&[&asn])
@@ -544,11 +534,7 @@ fn a_file_that_breaks_keeps_its_previous_content_and_others_still_reload() {
         (1, 1, 0)
     );
 
-    database(
-        &folder,
-        "asn.mmdb",
-        &[("192.0.2.0/24", system(64501, "Changed"))],
-    );
+    systems(&folder, 64501, "Changed");
     fs::remove_file(&aws).unwrap();
     assert!(watch.poll());
     assert_eq!(in_cloud(&published.load(), "192.0.2.1"), "aws S3 eu-west-1");

@@ -164,15 +164,6 @@ pub(crate) fn meter(
     Ok(())
 }
 
-/// Stops the probe when it is dropped, so that no thread ends, or panics, alone.
-struct StopAtEnd(Stop);
-
-impl Drop for StopAtEnd {
-    fn drop(&mut self) {
-        self.0.set();
-    }
-}
-
 /// Meters each capture on a thread, the first one on this thread, until the stop.
 fn meter_live(
     settings: &Settings,
@@ -184,7 +175,7 @@ fn meter_live(
     for (thread, (capture, records)) in captures.into_iter().zip(queues).enumerate() {
         let pipeline = Pipeline::new(settings.pipeline(capture.has_first_packets())?);
         let mut metering = Metering::new(thread, pipeline, records, context);
-        let stop_at_end = StopAtEnd(context.stop.clone());
+        let stop_at_end = context.stop.at_end();
         tasks.push(move || {
             let _stop_at_end = stop_at_end;
             metering.run_live(capture);

@@ -58,6 +58,19 @@ impl Failure {
     }
 }
 
+/// The result of writing to stdout, with what has failed. A closed pipe is not a failure.
+///
+/// # Errors
+/// Stdout cannot be written, e.g. because the disk is full.
+pub fn check_stdout(written: std::io::Result<()>, failure: &'static str) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context(failure).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 impl From<BadSettings> for Failure {
     fn from(bad: BadSettings) -> Self {
         Self::BadSettings(bad.to_string())

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use enum_map::{EnumArray, EnumMap};
-use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec};
 
 use crate::metric_maker::{MetricMaker, level, raise};
 
@@ -117,16 +117,6 @@ impl<T: 'static> Declarations<'_, T> {
     {
         let gauge = self.make.gauge(name, help);
         self.add(gauge, move |gauge, counts| gauge.set(levels(counts, read)));
-    }
-
-    /// A gauge that exists already, also outside of this table.
-    pub fn known_gauge<V>(&mut self, gauge: IntGauge, read: fn(&T) -> V)
-    where
-        V: TryInto<i64> + 'static,
-    {
-        self.add(Ok(gauge), move |gauge, counts| {
-            gauge.set(levels(counts, read));
-        });
     }
 
     /// Counters of all variants of an enum, whose name is the value of the label.

@@ -34,6 +34,22 @@ struct State {
     tasks: watch::Sender<bool>,
 }
 
+/// Asks to stop when it is dropped: no thread ends, or panics, alone.
+#[derive(Debug)]
+pub struct StopAtEnd(Stop);
+
+impl AsRef<Stop> for StopAtEnd {
+    fn as_ref(&self) -> &Stop {
+        &self.0
+    }
+}
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
 impl Stop {
     /// Creates a flag that only [`Stop::set`] sets.
     ///
@@ -47,6 +63,12 @@ impl Stop {
             open_until_stop: Mutex::new(Some(open)),
             tasks: watch::Sender::new(false),
         })))
+    }
+
+    /// A value for a thread that must not end before the others.
+    #[must_use]
+    pub fn at_end(&self) -> StopAtEnd {
+        StopAtEnd(self.clone())
     }
 
     /// Creates a flag that SIGTERM and SIGINT set, too. Call it once, before other threads start.

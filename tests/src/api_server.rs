@@ -35,34 +35,31 @@ pub struct ApiServer {
 
 impl ApiServer {
     /// Starts a server for one test. Calls [`skip`] and returns `None` if the programs cannot be built.
-    pub fn start(test: &str) -> Option<Self> {
-        Self::start_with(test, StreamingLists::Served)
+    pub fn start() -> Option<Self> {
+        Self::start_with(StreamingLists::Served)
     }
 
     /// Like [`start`](Self::start), with a behaviour for streaming lists.
-    pub fn start_with(test: &str, lists: StreamingLists) -> Option<Self> {
-        let server = Self::run(ControlPlane::new(test, lists)?);
+    pub fn start_with(lists: StreamingLists) -> Option<Self> {
+        let server = Self::run(ControlPlane::new(lists)?);
         server.grant();
         Some(server)
     }
 
     /// The server that the tests of one file share if they do not stop or freeze it. Every test uses its own
     /// namespaces and addresses.
-    pub fn shared(test: &str) -> Option<&'static Self> {
+    pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<ApiServer>> = OnceLock::new();
-        let server = SHARED.get_or_init(|| Self::start(test)).as_ref();
+        let server = SHARED.get_or_init(Self::start).as_ref();
         if server.is_none() {
-            skip(test, "no API server (see above)");
+            skip("no API server (see above)");
         }
         server
     }
 
     /// The shared server, with a namespace of the test's own, and its administrator.
-    pub fn with_namespace(
-        test: &str,
-        namespace: &str,
-    ) -> Option<(&'static Self, &'static Cluster)> {
-        let server = Self::shared(test)?;
+    pub fn with_namespace(namespace: &str) -> Option<(&'static Self, &'static Cluster)> {
+        let server = Self::shared()?;
         let admin = server.admin();
         admin.create(objects::namespace(namespace));
         Some((server, admin))
@@ -75,8 +72,8 @@ impl ApiServer {
 
     /// Starts a server with the objects of a plan. The first time, they are written through the API server, which
     /// takes minutes for a large plan. The data of etcd is cached, and later starts use a copy.
-    pub fn start_filled(test: &str, plan: Plan) -> Option<Self> {
-        let control_plane = ControlPlane::new(test, StreamingLists::Served)?;
+    pub fn start_filled(plan: Plan) -> Option<Self> {
+        let control_plane = ControlPlane::new(StreamingLists::Served)?;
         let kept = control_plane.cache().join(filled_name(plan, &code()));
         if kept.exists() {
             copy(&kept, &control_plane.data());

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -54,20 +54,29 @@ impl Collector {
         std::fs::write(&inventory, text).expect("an inventory");
         let inventory = inventory.to_str().expect("a path that is text");
         let settings = ["--kubernetes", "off", "--inventory", inventory];
-        Self::start_in(folder, &[&settings, arguments].concat())
+        Self::start_in(
+            folder,
+            program::collector(),
+            &[&settings, arguments].concat(),
+        )
     }
 
     /// Starts a collector with additional arguments.
     pub fn start(arguments: &[&str]) -> Self {
-        Self::start_in(tempfile::tempdir().expect("a folder"), arguments)
+        Self::start_by(program::collector(), arguments)
+    }
+
+    /// Like [`start`](Self::start), by a command that runs the collector.
+    pub fn start_by(command: Command, arguments: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder"), command, arguments)
     }
 
     /// Starts a collector that keeps its files in a folder.
-    fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
+    fn start_in(folder: tempfile::TempDir, mut command: Command, arguments: &[&str]) -> Self {
         let log = folder.path().join("flows.json");
         let (port, http) = (free_udp_port(), free_tcp_port());
         let running = Running::start(
-            program::collector()
+            command
                 .args(["--listen", &format!("udp://127.0.0.1:{port}")])
                 .args(["--http", &format!("127.0.0.1:{http}")])
                 .args(["--flow-log", &format!("file:{}", log.display())])
@@ -117,7 +126,28 @@ impl Collector {
 
     /// Reads its metrics as text.
     pub fn metrics_text(&self) -> String {
-        scrape::body(scrape::get(self.http(), "/metrics", ""))
+        self.answer("/metrics").1
+    }
+
+    /// Sends a GET request and returns the status code and the body.
+    pub fn answer(&self, path: &str) -> (u16, String) {
+        let response = scrape::get(self.http(), path, "");
+        let head = String::from_utf8_lossy(&response);
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        (status.expect("a status line"), scrape::body(&response))
+    }
+
+    /// Sends a GET request and returns the JSON of the answer. Panics if the request fails.
+    pub fn json(&self, path: &str) -> Value {
+        let response = scrape::get(self.http(), path, "");
+        let head = String::from_utf8_lossy(&response).to_lowercase();
+        let body = scrape::body(&response);
+        let is_json = head.contains("content-type: application/json");
+        assert!(
+            head.starts_with("http/1.1 200 ") && is_json,
+            "{path}: {head}"
+        );
+        serde_json::from_str(&body).unwrap_or_else(|_| panic!("{path}: {body}"))
     }
 
     /// Reads `/readyz`: the status line and the body.

@@ -64,10 +64,10 @@ pub(crate) struct ControlPlane {
 
 impl ControlPlane {
     /// Prepares the directory. Calls [`skip`] and returns `None` if the programs cannot be built.
-    pub(crate) fn new(test: &str, lists: StreamingLists) -> Option<Self> {
-        let binaries = binaries(test)?;
+    pub(crate) fn new(lists: StreamingLists) -> Option<Self> {
+        let binaries = binaries()?;
         if lists == StreamingLists::Failing && !is_installed("etcd") {
-            skip(test, "etcd 3.4 is not installed (Debian's etcd-server)");
+            skip("etcd 3.4 is not installed (Debian's etcd-server)");
             return None;
         }
         let folder = tempfile::Builder::new()
@@ -292,7 +292,7 @@ impl Drop for Guard {
 }
 
 /// The directory of the programs, built at first use.
-fn binaries(test: &str) -> Option<PathBuf> {
+fn binaries() -> Option<PathBuf> {
     let built = program::built_by("cluster/build.sh");
-    built.map_err(|reason| skip(test, &reason)).ok()
+    built.map_err(|reason| skip(&reason)).ok()
 }

@@ -11,7 +11,7 @@
 //! * [`dashboards`]: the queries of the dashboards;
 //! * [`pages`]: Markdown pages;
 //! * [`certificates`]: certificates for both sides of TLS;
-//! * [`netns`]: network namespaces;
+//! * [`netns`]: network namespaces; [`http_metering`]: a client and a server in two of them;
 //! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, its client and its objects;
 //! * [`nodes`]: a real cluster of several nodes on this machine, with kubectl and helm;
 //! * [`images`]: the images of its pods;
@@ -35,6 +35,7 @@ pub mod dashboards;
 pub mod fill;
 pub mod flows;
 pub mod forwarding;
+pub mod http_metering;
 pub mod images;
 pub mod netns;
 pub mod nodes;
@@ -55,7 +56,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Reports that a test cannot run on this machine: on standard error, and in the file `KIPFIX_SKIPPED`, which
 /// `make test` evaluates.
-pub fn skip(test: &str, reason: &str) {
+pub fn skip(reason: &str) {
+    // The thread of a test has its name, with the modules that it is in.
+    let thread = std::thread::current();
+    let name = thread.name().and_then(|name| name.rsplit("::").next());
+    skip_test(name.unwrap_or_default(), reason);
+}
+
+/// Like [`skip`], for a test whose thread does not have its name.
+pub fn skip_test(test: &str, reason: &str) {
     eprintln!("skipped: {test}: {reason}");
     if let Ok(path) = std::env::var("KIPFIX_SKIPPED") {
         let file = std::fs::OpenOptions::new()
@@ -69,7 +78,7 @@ pub fn skip(test: &str, reason: &str) {
 
 /// Optional data outside the checkout (`KIPFIX_SHARED`, otherwise `../shared`): a corpus and a traffic
 /// generator. If it is absent, calls [`skip`] and returns `None`.
-pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
+pub fn shared(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("KIPFIX_SHARED").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
         PathBuf::from,
@@ -78,7 +87,7 @@ pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    skip(test, &format!("{} is not here", path.display()));
+    skip(&format!("{} is not here", path.display()));
     None
 }
 

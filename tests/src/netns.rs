@@ -103,10 +103,10 @@ pub fn link(a: (&Namespace, &str), b: (&Namespace, &str)) {
 }
 
 /// Calls [`skip`] and returns true if this process cannot create namespaces.
-pub fn missing(test: &str) -> bool {
+pub fn missing() -> bool {
     let allowed = allowed();
     if !allowed {
-        skip(test, "needs root for network namespaces");
+        skip("needs root for network namespaces");
     }
     !allowed
 }

@@ -323,15 +323,6 @@ fn possible() -> Result<(), String> {
 }
 
 /// Polls `condition` twice per second. Returns whether it became true within `limit`.
-pub fn within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + limit;
-    loop {
-        if condition() {
-            return true;
-        }
-        if Instant::now() > end {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
+pub fn within(limit: Duration, condition: impl FnMut() -> bool) -> bool {
+    program::poll(Duration::from_millis(500), limit, condition)
 }

@@ -126,7 +126,16 @@ pub fn free_tcp_port() -> u16 {
 }
 
 /// Polls `condition` every 20 ms. Returns whether it became true within `limit`.
-pub fn eventually(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub fn eventually(limit: Duration, condition: impl FnMut() -> bool) -> bool {
+    poll(Duration::from_millis(20), limit, condition)
+}
+
+/// Polls `condition` at an interval. Returns whether it became true within `limit`.
+pub(crate) fn poll(
+    interval: Duration,
+    limit: Duration,
+    mut condition: impl FnMut() -> bool,
+) -> bool {
     let end = Instant::now() + limit;
     loop {
         if condition() {
@@ -135,7 +144,7 @@ pub fn eventually(limit: Duration, mut condition: impl FnMut() -> bool) -> bool 
         if Instant::now() > end {
             return false;
         }
-        sleep(Duration::from_millis(20));
+        sleep(interval);
     }
 }
 

@@ -83,6 +83,15 @@ pub fn get(address: SocketAddr, path: &str, headers: &str) -> Vec<u8> {
     response
 }
 
+/// Percent-encodes the value of a parameter.
+pub fn encoded(text: &str) -> String {
+    let encode = |octet: u8| match octet {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b',' => char::from(octet).into(),
+        _ => format!("%{octet:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
 /// Returns the body of a text response, with its chunks joined.
 pub fn body(answer: impl AsRef<[u8]>) -> String {
     let answer = String::from_utf8_lossy(answer.as_ref()).into_owned();

@@ -9,7 +9,7 @@ use flowproto::tcp::ConnectionState;
 use flowproto::{Address, FlowRecord};
 use kipfix_tests::collector::{Collector, now};
 use kipfix_tests::program::{self, eventually};
-use kipfix_tests::scrape::get;
+use kipfix_tests::scrape::{encoded, get};
 use serde_json::Value;
 
 const INVENTORY: &str = "
@@ -87,21 +87,6 @@ fn json(collector: &Collector, path: &str) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap())
 }
 
-fn answer(collector: &Collector, path: &str) -> Value {
-    let (status, json) = json(collector, path);
-    assert_eq!(status, 200, "{path}: {json}");
-    json
-}
-
-/// Percent-encodes a parameter.
-fn encoded(text: &str) -> String {
-    let encode = |octet: u8| match octet {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b',' => char::from(octet).into(),
-        _ => format!("%{octet:02X}"),
-    };
-    text.bytes().map(encode).collect()
-}
-
 /// Values of an edge by the values of its labels, which are joined by a space.
 fn by_labels(edges: &Value, value: &str) -> BTreeMap<String, u64> {
     let groups: Vec<&str> = edges["group_by"]
@@ -126,7 +111,7 @@ fn by_labels(edges: &Value, value: &str) -> BTreeMap<String, u64> {
 fn the_edges_are_the_series_of_the_metrics() {
     let collector = start(&[]);
     send(&collector);
-    let edges = answer(&collector, "/api/v1/edges");
+    let edges = collector.json("/api/v1/edges");
     let scrape = kipfix_scrape::Scrape::of(collector.http()).unwrap();
     for (value, metric) in [
         ("bytes", "kipfix_bytes_total"),
@@ -162,7 +147,7 @@ fn edges_are_filtered_grouped_ordered_and_limited() {
     send(&collector);
     let filter = encoded(r#"src.pod == "web-1" || external.name =~ "(?i)OFF.*""#);
     let path = format!("/api/v1/edges?group_by=src.zone,direction&filter={filter}");
-    let edges = answer(&collector, &path);
+    let edges = collector.json(&path);
     let wanted = [
         ("z1 egress", 8000),
         ("z1 internal", 1000),
@@ -171,7 +156,7 @@ fn edges_are_filtered_grouped_ordered_and_limited() {
     let wanted = wanted.map(|(labels, bytes)| (labels.to_owned(), bytes));
     assert_eq!(by_labels(&edges, "bytes"), wanted.into());
     let path = "/api/v1/edges?group_by=src.workload&limit=1&order=connections&points=100";
-    let edges = answer(&collector, path);
+    let edges = collector.json(path);
     assert_eq!(
         by_labels(&edges, "connections"),
         [("web".to_owned(), 3)].into()
@@ -226,7 +211,7 @@ fn an_invalid_request_names_its_parameter() {
 fn the_status_has_the_loss_accounting_and_the_history() {
     let collector = start(&["--cluster-name", "c1", "--preset", "workloads"]);
     send(&collector);
-    let status = answer(&collector, "/api/v1/status");
+    let status = collector.json("/api/v1/status");
     assert_eq!(
         (&status["ready"], &status["cluster"]),
         (&true.into(), &"c1".into())
@@ -251,7 +236,7 @@ fn the_status_has_the_loss_accounting_and_the_history() {
     assert_eq!(steps, [10_000, 60_000, 300_000]);
     assert_eq!(status["metrics"]["workload_bytes"], "kipfix_bytes_total");
     assert!(status["metrics"]["external_bytes"].is_null(), "{status}");
-    let exporters = answer(&collector, "/api/v1/exporters");
+    let exporters = collector.json("/api/v1/exporters");
     let exporter = &exporters["exporters"][0];
     assert_eq!(
         (&exporter["address"], &exporter["records"]),
@@ -260,7 +245,7 @@ fn the_status_has_the_loss_accounting_and_the_history() {
     assert_eq!(exporter["version"], "ipfix");
     let age = now().abs_diff(exporter["last_message"].as_u64().unwrap());
     assert!(age < 60_000, "{exporter}");
-    let document = answer(&collector, "/api/v1/openapi.json");
+    let document = collector.json("/api/v1/openapi.json");
     assert!(document["paths"]["/api/v1/edges"]["get"].is_object());
     collector.stop();
 }
@@ -268,7 +253,7 @@ fn the_status_has_the_loss_accounting_and_the_history() {
 #[test]
 fn endpoints_are_found_by_name_and_an_address_is_explained() {
     let collector = start(&[]);
-    let found = answer(&collector, "/api/v1/endpoints?search=WEB");
+    let found = collector.json("/api/v1/endpoints?search=WEB");
     let endpoints = found["endpoints"].as_array().unwrap();
     let names: Vec<&str> = endpoints
         .iter()
@@ -285,7 +270,7 @@ fn endpoints_are_found_by_name_and_an_address_is_explained() {
         serde_json::json!({"kind": "Deployment", "name": "web"})
     );
     assert_eq!(web["addresses"][0]["address"], "10.1.1.1");
-    let limited = answer(&collector, "/api/v1/endpoints?search=shop/&limit=1");
+    let limited = collector.json("/api/v1/endpoints?search=shop/&limit=1");
     assert_eq!(
         (
             limited["endpoints"].as_array().unwrap().len(),
@@ -301,7 +286,7 @@ fn endpoints_are_found_by_name_and_an_address_is_explained() {
         ("203.0.113.1", "external", None),
         ("224.0.0.1", "link", None),
     ] {
-        let explained = answer(&collector, &format!("/api/v1/endpoints?address={address}"));
+        let explained = collector.json(&format!("/api/v1/endpoints?address={address}"));
         assert_eq!(explained["reason"], reason, "{explained}");
         assert_eq!(explained["endpoint"]["name"].as_str(), name, "{explained}");
     }
@@ -327,7 +312,7 @@ fn the_data_source_of_grafana_reads_a_graph() {
     send(&collector);
     let (status, _, body) = request(&collector, "/api/health", "");
     assert_eq!((status, &*body), (200, &b"API is working well!"[..]));
-    let fields = answer(&collector, "/api/graph/fields");
+    let fields = collector.json("/api/graph/fields");
     for (list, required) in [("nodes_fields", "id"), ("edges_fields", "source")] {
         let mut fields = fields[list].as_array().unwrap().iter();
         assert!(
@@ -335,7 +320,7 @@ fn the_data_source_of_grafana_reads_a_graph() {
             "{list}"
         );
     }
-    let graph = answer(&collector, "/api/graph/data?namespace=data&from=-600000");
+    let graph = collector.json("/api/graph/data?namespace=data&from=-600000");
     let ids = |list: &str, name: &str| -> Vec<String> {
         let rows = graph[list].as_array().unwrap().iter();
         rows.map(|row| row[name].as_str().unwrap().to_owned())
@@ -371,7 +356,7 @@ fn edges_have_the_health_of_their_connections() {
     collector.send_all(&[&[slow, refused][..], &others].concat(), now());
     collector.counts("kipfix_bytes_total", &[], 1700);
     let query = "group_by=src.pod,dst.pod,dst.name&order=failed_connections&points=2";
-    let edges = answer(&collector, &format!("/api/v1/edges?{query}"));
+    let edges = collector.json(&format!("/api/v1/edges?{query}"));
     let values = |from: &str, to: &str| -> Value {
         let mut all = edges["edges"].as_array().unwrap().iter();
         let found = all.find(|edge| {
@@ -398,7 +383,7 @@ fn edges_have_the_health_of_their_connections() {
     assert!(unknown.get("retransmitted_packets").is_none(), "{unknown}");
     assert_eq!(edges["total"]["refused_connections"], 1, "{edges}");
     let stats = |mode: &str| -> Vec<(String, String)> {
-        let graph = answer(&collector, &format!("/api/graph/data?mode={mode}&limit=1"));
+        let graph = collector.json(&format!("/api/graph/data?mode={mode}&limit=1"));
         let text = |edge: &Value, name: &str| edge[name].as_str().unwrap().to_owned();
         let edges = graph["edges"].as_array().unwrap().iter();
         edges
@@ -415,7 +400,7 @@ fn edges_have_the_health_of_their_connections() {
         pair("1 failed", "50.0 % of 2 connections")
     );
     assert_eq!(stats("duration"), pair("1.2 s", "mean of 1 connections"));
-    let graph = answer(&collector, "/api/graph/data?arcs=errors");
+    let graph = collector.json("/api/graph/data?arcs=errors");
     let nodes = graph["nodes"].as_array().unwrap().iter();
     let errors: Vec<(&Value, &Value)> = nodes
         .map(|node| (&node["title"], &node["arc__errors"]))
@@ -432,17 +417,17 @@ fn the_history_is_kept_over_a_restart() {
     let path = file.to_str().unwrap();
     let collector = start(&["--history-file", path]);
     send(&collector);
-    let first = answer(&collector, "/api/v1/edges");
+    let first = collector.json("/api/v1/edges");
     assert!(first["gaps"].is_null(), "{first}");
     collector.stop();
     let collector = start(&["--history-file", path]);
-    let second = answer(&collector, "/api/v1/edges");
+    let second = collector.json("/api/v1/edges");
     assert_eq!(by_labels(&first, "bytes"), by_labels(&second, "bytes"));
     assert_eq!(second["gaps"].as_array().unwrap().len(), 1, "{second}");
     collector.stop();
     std::fs::write(&file, "something else").unwrap();
     let collector = start(&["--history-file", path]);
-    let none = answer(&collector, "/api/v1/edges");
+    let none = collector.json("/api/v1/edges");
     assert_eq!(none["total"]["edges"], 0, "{none}");
     collector.stop();
 }
@@ -451,7 +436,7 @@ fn the_history_is_kept_over_a_restart() {
 fn a_collector_without_a_history_reports_that() {
     let collector = start(&["--history-size", "0"]);
     assert_eq!(json(&collector, "/api/v1/edges").0, 503);
-    let status = answer(&collector, "/api/v1/status");
+    let status = collector.json("/api/v1/status");
     assert_eq!(status["history"]["source"], "none");
     collector.stop();
 }

@@ -23,8 +23,7 @@ fn names(cluster: &Cluster, api_version: &str, kind: &str, namespace: &str) -> V
 
 #[test]
 fn objects_of_every_kind_are_stored_and_readable_by_the_restricted_user() {
-    let test = "objects_of_every_kind_are_stored_and_readable_by_the_restricted_user";
-    let Some(server) = ApiServer::shared(test) else {
+    let Some(server) = ApiServer::shared() else {
         return;
     };
     let (admin, ns) = (server.admin(), "every-kind");
@@ -149,8 +148,7 @@ fn objects_of_every_kind_are_stored_and_readable_by_the_restricted_user() {
 
 #[test]
 fn a_pod_in_deletion_stays_until_its_node_ends_it() {
-    let test = "a_pod_in_deletion_stays_until_its_node_ends_it";
-    let Some(server) = ApiServer::shared(test) else {
+    let Some(server) = ApiServer::shared() else {
         return;
     };
     let (admin, ns) = (server.admin(), "deletion");
@@ -172,8 +170,7 @@ fn a_pod_in_deletion_stays_until_its_node_ends_it() {
 
 #[test]
 fn the_user_without_services_lacks_no_other_right() {
-    let test = "the_user_without_services_lacks_no_other_right";
-    let Some(server) = ApiServer::shared(test) else {
+    let Some(server) = ApiServer::shared() else {
         return;
     };
     let user = Cluster::connect(&server.kubeconfig(User::WithoutServices));
@@ -186,8 +183,7 @@ fn the_user_without_services_lacks_no_other_right() {
 
 #[test]
 fn a_restarted_server_has_all_objects_for_the_same_users() {
-    let test = "a_restarted_server_has_all_objects_for_the_same_users";
-    let Some(mut server) = ApiServer::start(test) else {
+    let Some(mut server) = ApiServer::start() else {
         return;
     };
     let node = server
@@ -205,8 +201,7 @@ fn a_restarted_server_has_all_objects_for_the_same_users() {
 
 #[test]
 fn a_frozen_server_does_not_answer_until_it_is_thawed() {
-    let test = "a_frozen_server_does_not_answer_until_it_is_thawed";
-    let Some(server) = ApiServer::start(test) else {
+    let Some(server) = ApiServer::start() else {
         return;
     };
     let pid = server.pid();
@@ -229,7 +224,6 @@ fn a_frozen_server_does_not_answer_until_it_is_thawed() {
 
 #[test]
 fn streaming_lists_are_served_or_refused_or_break_off() {
-    let test = "streaming_lists_are_served_or_refused_or_break_off";
     let list = "/api/v1/nodes?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan\
                 &allowWatchBookmarks=true&timeoutSeconds=1";
     for (lists, expected) in [
@@ -237,7 +231,7 @@ fn streaming_lists_are_served_or_refused_or_break_off() {
         (StreamingLists::Refused, "sendInitialEvents is forbidden"),
         (StreamingLists::Failing, "InternalError"),
     ] {
-        let Some(server) = ApiServer::start_with(test, lists) else {
+        let Some(server) = ApiServer::start_with(lists) else {
             continue;
         };
         let answer = match server.admin().text(list) {
@@ -250,8 +244,7 @@ fn streaming_lists_are_served_or_refused_or_break_off() {
 
 #[test]
 fn a_server_ends_with_its_folder_when_dropped() {
-    let test = "a_server_ends_with_its_folder_when_dropped";
-    let Some(server) = ApiServer::start(test) else {
+    let Some(server) = ApiServer::start() else {
         return;
     };
     let (pid, kubeconfig) = (server.pid(), server.kubeconfig(User::Admin));
@@ -262,13 +255,12 @@ fn a_server_ends_with_its_folder_when_dropped() {
 
 #[test]
 fn a_filled_cluster_has_the_objects_of_its_plan_both_times() {
-    let test = "a_filled_cluster_has_the_objects_of_its_plan_both_times";
     let plan = Plan {
         nodes: 50,
         pods: 1000,
     };
     for _ in 0..2 {
-        let Some(server) = ApiServer::start_filled(test, plan) else {
+        let Some(server) = ApiServer::start_filled(plan) else {
             return;
         };
         let kipfix = Cluster::connect(&server.kubeconfig(User::Kipfix));
@@ -287,8 +279,7 @@ fn a_filled_cluster_has_the_objects_of_its_plan_both_times() {
 
 #[test]
 fn churn_records_the_owner_of_each_address_over_time() {
-    let test = "churn_records_the_owner_of_each_address_over_time";
-    let Some(server) = ApiServer::shared(test) else {
+    let Some(server) = ApiServer::shared() else {
         return;
     };
     let admin = server.admin();

@@ -59,9 +59,8 @@ fn wait_for(ours: &Collector, new_flow: impl Fn() -> FlowRecord, key: &str, valu
 
 #[test]
 fn the_workload_of_a_pod_is_its_top_level_controller_of_any_kind_else_a_label() {
-    let test = "the_workload_of_a_pod_is_its_top_level_controller_of_any_kind_else_a_label";
     let ns = "owners";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     let of = |kind: &str, name: &str| objects::workload(kind, ns, name);
@@ -122,9 +121,8 @@ fn the_workload_of_a_pod_is_its_top_level_controller_of_any_kind_else_a_label() 
 
 #[test]
 fn a_record_across_the_reuse_of_an_address_is_ambiguous() {
-    let test = "a_record_across_the_reuse_of_an_address_is_ambiguous";
     let ns = "reuse";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     let first = admin.create(running(ns, "first", &["10.21.0.1"]));
@@ -156,9 +154,8 @@ fn a_record_across_the_reuse_of_an_address_is_ambiguous() {
 
 #[test]
 fn a_late_delete_takes_nothing_from_the_next_pod() {
-    let test = "a_late_delete_takes_nothing_from_the_next_pod";
     let ns = "late-delete";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     let old = admin.create(running(ns, "old", &["10.22.0.1"]));
@@ -178,9 +175,8 @@ fn a_late_delete_takes_nothing_from_the_next_pod() {
 
 #[test]
 fn a_migrated_machine_is_its_workload_until_one_pod_remains() {
-    let test = "a_migrated_machine_is_its_workload_until_one_pod_remains";
     let ns = "migration";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     let machine = objects::foreign_owner("kubevirt.io/v1", "VirtualMachineInstance", "vm");
@@ -207,9 +203,8 @@ fn a_migrated_machine_is_its_workload_until_one_pod_remains() {
 
 #[test]
 fn a_terminated_pod_leaves_its_address_to_the_next_one() {
-    let test = "a_terminated_pod_leaves_its_address_to_the_next_one";
     let ns = "completed";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     let done = admin.create(running(ns, "done", &["10.23.0.1"]).phase("Succeeded"));
@@ -228,9 +223,8 @@ fn a_terminated_pod_leaves_its_address_to_the_next_one() {
 
 #[test]
 fn a_pod_that_sends_before_its_address_is_reported_is_attributed_later() {
-    let test = "a_pod_that_sends_before_its_address_is_reported_is_attributed_later";
     let ns = "early";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     admin.create(objects::node("early-node").pod_cidrs(&["10.24.0.0/24"]));
@@ -246,9 +240,8 @@ fn a_pod_that_sends_before_its_address_is_reported_is_attributed_later() {
 
 #[test]
 fn a_deleted_pod_is_kept_for_the_configured_time() {
-    let test = "a_deleted_pod_is_kept_for_the_configured_time";
     let ns = "kept";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     let pod = admin.create(running(ns, "deleted", &["10.25.0.1"]));
@@ -263,9 +256,8 @@ fn a_deleted_pod_is_kept_for_the_configured_time() {
 
 #[test]
 fn an_exporter_with_a_wrong_clock_is_corrected() {
-    let test = "an_exporter_with_a_wrong_clock_is_corrected";
     let ns = "skew";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     let pod = objects::pod(ns, "recent").on("elsewhere");
@@ -287,9 +279,8 @@ fn an_exporter_with_a_wrong_clock_is_corrected() {
 
 #[test]
 fn pods_on_the_host_network_are_the_node_except_for_the_ports_that_they_declare() {
-    let test = "pods_on_the_host_network_are_the_node_except_for_the_ports_that_they_declare";
     let ns = "host-network";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     admin.create(objects::node("host-node").node_address("InternalIP", "10.27.9.1"));
@@ -320,8 +311,7 @@ fn pods_on_the_host_network_are_the_node_except_for_the_ports_that_they_declare(
 
 #[test]
 fn every_address_of_a_node_and_its_tunnels_is_the_nodes() {
-    let test = "every_address_of_a_node_and_its_tunnels_is_the_nodes";
-    let Some((server, admin)) = ApiServer::with_namespace(test, "node-addresses") else {
+    let Some((server, admin)) = ApiServer::with_namespace("node-addresses") else {
         return;
     };
     let node = objects::node("many-addresses")
@@ -385,8 +375,7 @@ fn every_address_of_a_node_and_its_tunnels_is_the_nodes() {
 
 #[test]
 fn an_unreported_address_in_a_pod_cidr_is_an_unknown_pod_of_that_node() {
-    let test = "an_unreported_address_in_a_pod_cidr_is_an_unknown_pod_of_that_node";
-    let Some((server, admin)) = ApiServer::with_namespace(test, "cidr-only") else {
+    let Some((server, admin)) = ApiServer::with_namespace("cidr-only") else {
         return;
     };
     let node = objects::node("cidr-only").place("r1", "z7");
@@ -411,9 +400,8 @@ fn an_unreported_address_in_a_pod_cidr_is_an_unknown_pod_of_that_node() {
 
 #[test]
 fn every_address_of_a_pod_in_both_families_is_the_pods() {
-    let test = "every_address_of_a_pod_in_both_families_is_the_pods";
     let ns = "dual-stack";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     let pod = admin.create(running(ns, "both", &["10.30.0.1", "fd00:30::1"]));
@@ -436,9 +424,8 @@ fn every_address_of_a_pod_in_both_families_is_the_pods() {
 
 #[test]
 fn an_address_on_a_secondary_network_is_the_pods() {
-    let test = "an_address_on_a_secondary_network_is_the_pods";
     let ns = "secondary";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     let status = r#"[{"name": "cbr0", "interface": "eth0", "ips": ["10.37.0.1"], "default": true},
@@ -474,9 +461,8 @@ fn an_address_on_a_secondary_network_is_the_pods() {
 
 #[test]
 fn a_flow_to_an_address_or_node_port_of_a_service_goes_to_the_service() {
-    let test = "a_flow_to_an_address_or_node_port_of_a_service_goes_to_the_service";
     let ns = "services";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     admin.create(objects::node("service-node").node_address("InternalIP", "10.31.9.1"));
@@ -526,9 +512,8 @@ fn a_flow_to_an_address_or_node_port_of_a_service_goes_to_the_service() {
 
 #[test]
 fn a_translated_flow_goes_to_the_pod_and_names_the_service() {
-    let test = "a_translated_flow_goes_to_the_pod_and_names_the_service";
     let ns = "translated";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     admin.create(objects::node("translating").node_address("InternalIP", "10.32.9.1"));
@@ -571,9 +556,8 @@ fn a_translated_flow_goes_to_the_pod_and_names_the_service() {
 
 #[test]
 fn zone_region_pool_group_and_cluster_are_in_lines_and_series() {
-    let test = "zone_region_pool_group_and_cluster_are_in_lines_and_series";
     let ns = "places";
-    let Some(server) = ApiServer::shared(test) else {
+    let Some(server) = ApiServer::shared() else {
         return;
     };
     let admin = server.admin();
@@ -640,9 +624,8 @@ fn zone_region_pool_group_and_cluster_are_in_lines_and_series() {
 
 #[test]
 fn external_addresses_have_names_from_settings_clouds_and_services_without_pods() {
-    let test = "external_addresses_have_names_from_settings_clouds_and_services_without_pods";
     let ns = "outside";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -719,9 +702,8 @@ fn external_addresses_have_names_from_settings_clouds_and_services_without_pods(
 
 #[test]
 fn the_traffic_class_follows_from_both_endpoints() {
-    let test = "the_traffic_class_follows_from_both_endpoints";
     let ns = "classes";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     for (name, ip, pod) in [

@@ -136,9 +136,8 @@ fn a_probe_that_cannot_start_reports_the_reason_and_exits_with_1() {
 
 #[test]
 fn a_probe_without_the_capability_names_it_and_how_to_grant_it() {
-    let test = "a_probe_without_the_capability_names_it_and_how_to_grant_it";
     if !program::is_installed("setpriv") {
-        return skip(test, "setpriv is not installed");
+        return skip("setpriv is not installed");
     }
     // A copy in a directory that all users can access.
     let folder = tempfile::tempdir().unwrap();
@@ -293,9 +292,8 @@ fn a_closed_pipe_does_not_panic_either_daemon() {
 
 #[test]
 fn a_full_disk_under_the_flow_log_is_logged_once_and_counted() {
-    let test = "a_full_disk_under_the_flow_log_is_logged_once_and_counted";
     if !std::path::Path::new("/dev/full").exists() {
-        return skip(test, "there is no /dev/full");
+        return skip("there is no /dev/full");
     }
     let folder = tempfile::tempdir().unwrap();
     let capture = folder.path().join("traffic.pcap");

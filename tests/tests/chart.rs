@@ -22,9 +22,9 @@ fn read(path: &str) -> String {
 }
 
 /// The directory of helm, kubectl and kubeconform. Calls [`skip`] and returns `None` if they cannot be built.
-fn tools(test: &str) -> Option<PathBuf> {
+fn tools() -> Option<PathBuf> {
     let built = program::built_by("cluster/build.sh");
-    built.map_err(|reason| skip(test, &reason)).ok()
+    built.map_err(|reason| skip(&reason)).ok()
 }
 
 /// Values files that are tried: none, each recipe, and all that can be switched on at once.
@@ -98,7 +98,7 @@ fn without(manifests: &str, kind: &str) -> String {
 
 #[test]
 fn the_chart_has_no_lint_with_any_recipe() {
-    let Some(tools) = tools("the_chart_has_no_lint_with_any_recipe") else {
+    let Some(tools) = tools() else {
         return;
     };
     for values in all_values() {
@@ -111,7 +111,7 @@ fn the_chart_has_no_lint_with_any_recipe() {
 
 #[test]
 fn a_value_that_is_not_one_is_refused_by_name() {
-    let Some(tools) = tools("a_value_that_is_not_one_is_refused_by_name") else {
+    let Some(tools) = tools() else {
         return;
     };
     for (value, named) in [
@@ -136,8 +136,7 @@ fn a_value_that_is_not_one_is_refused_by_name() {
 
 #[test]
 fn every_recipe_is_valid_for_a_real_api_server() {
-    let test = "every_recipe_is_valid_for_a_real_api_server";
-    let (Some(tools), Some(server)) = (tools(test), ApiServer::start(test)) else {
+    let (Some(tools), Some(server)) = (tools(), ApiServer::start()) else {
         return;
     };
     let kubeconfig = server.kubeconfig(User::Admin);
@@ -195,7 +194,7 @@ fn every_recipe_is_valid_for_a_real_api_server() {
 
 #[test]
 fn the_plain_manifests_are_the_chart() {
-    let Some(tools) = tools("the_plain_manifests_are_the_chart") else {
+    let Some(tools) = tools() else {
         return;
     };
     let script = repository().join("deploy/helm/manifest.sh");
@@ -211,7 +210,7 @@ fn the_plain_manifests_are_the_chart() {
 
 #[test]
 fn the_token_of_the_api_is_mounted_where_the_collector_reads_it() {
-    let Some(tools) = tools("the_token_of_the_api_is_mounted_where_the_collector_reads_it") else {
+    let Some(tools) = tools() else {
         return;
     };
     let set = ["name=api-access", "key=bearer"];
@@ -230,7 +229,7 @@ fn the_token_of_the_api_is_mounted_where_the_collector_reads_it() {
 
 #[test]
 fn a_probe_that_reads_the_connection_table_may_do_so() {
-    let Some(tools) = tools("a_probe_that_reads_the_connection_table_may_do_so") else {
+    let Some(tools) = tools() else {
         return;
     };
     let set = ["probe.conntrack=true", "openshift.enabled=true"];
@@ -244,7 +243,7 @@ fn a_probe_that_reads_the_connection_table_may_do_so() {
 
 #[test]
 fn values_switch_the_metering_of_messages_on() {
-    let Some(tools) = tools("values_switch_the_metering_of_messages_on") else {
+    let Some(tools) = tools() else {
         return;
     };
     let set = ["probe.dnsMetering=true", "probe.httpMetering=true"];
@@ -260,8 +259,7 @@ fn values_switch_the_metering_of_messages_on() {
 
 #[test]
 fn a_port_with_tls_is_read_with_tls_by_everything_that_the_chart_creates() {
-    let test = "a_port_with_tls_is_read_with_tls_by_everything_that_the_chart_creates";
-    let Some(tools) = tools(test) else {
+    let Some(tools) = tools() else {
         return;
     };
     let set = [
@@ -308,7 +306,7 @@ fn a_port_with_tls_is_read_with_tls_by_everything_that_the_chart_creates() {
 
 #[test]
 fn the_page_is_exposed_on_request_and_metrics_never() {
-    let Some(tools) = tools("the_page_is_exposed_on_request_and_metrics_never") else {
+    let Some(tools) = tools() else {
         return;
     };
     let set = [
@@ -354,7 +352,7 @@ fn the_page_is_exposed_on_request_and_metrics_never() {
 
 #[test]
 fn settings_that_are_reloaded_do_not_replace_the_pods() {
-    let Some(tools) = tools("settings_that_are_reloaded_do_not_replace_the_pods") else {
+    let Some(tools) = tools() else {
         return;
     };
     let checksum = |set: &str| {

@@ -72,10 +72,10 @@ fn leaves(values: &Value) -> Map<String, Value> {
 
 /// The directory of helm and kubectl, and those of the definitions. Calls [`skip`] and returns `None` if they cannot
 /// be built.
-fn tools(test: &str) -> Option<(PathBuf, Vec<PathBuf>)> {
+fn tools() -> Option<(PathBuf, Vec<PathBuf>)> {
     let built = program::built_by("cluster/build.sh");
     let others = program::built_by("cluster/definitions.sh");
-    let reason = |reason: String| skip(test, &reason);
+    let reason = |reason: String| skip(&reason);
     let (tools, others) = (built.map_err(reason).ok()?, others.map_err(reason).ok()?);
     let definitions = vec![tools.join("crds"), others];
     Some((tools, definitions))
@@ -121,8 +121,8 @@ impl Server<'_> {
     }
 }
 
-fn server<'a>(test: &str, tools: &'a Path, definitions: &[PathBuf]) -> Option<Server<'a>> {
-    let server = ApiServer::start(test)?;
+fn server<'a>(tools: &'a Path, definitions: &[PathBuf]) -> Option<Server<'a>> {
+    let server = ApiServer::start()?;
     let server = Server { server, tools };
     for folder in definitions {
         let folder = folder.to_str().unwrap();
@@ -156,11 +156,10 @@ fn every_value_of_the_chart_is_tried_with_another_value_than_the_default() {
 
 #[test]
 fn every_object_of_the_chart_is_valid_with_the_definitions_of_its_project() {
-    let test = "every_object_of_the_chart_is_valid_with_the_definitions_of_its_project";
-    let Some((tools, definitions)) = tools(test) else {
+    let Some((tools, definitions)) = tools() else {
         return;
     };
-    let Some(server) = server(test, &tools, &definitions) else {
+    let Some(server) = server(&tools, &definitions) else {
         return;
     };
     let manifests = rendered(&tools, "1e3", &[]);
@@ -203,11 +202,10 @@ fn every_object_of_the_chart_is_valid_with_the_definitions_of_its_project() {
 
 #[test]
 fn the_server_refuses_what_the_definitions_exclude() {
-    let test = "the_server_refuses_what_the_definitions_exclude";
-    let Some((tools, definitions)) = tools(test) else {
+    let Some((tools, definitions)) = tools() else {
         return;
     };
-    let Some(server) = server(test, &tools, &definitions) else {
+    let Some(server) = server(&tools, &definitions) else {
         return;
     };
     let manifests = rendered(&tools, "kipfix", &[]);
@@ -257,8 +255,7 @@ fn the_server_refuses_what_the_definitions_exclude() {
 
 #[test]
 fn values_that_do_not_fit_together_are_refused_by_name() {
-    let test = "values_that_do_not_fit_together_are_refused_by_name";
-    let Some((tools, _)) = tools(test) else {
+    let Some((tools, _)) = tools() else {
         return;
     };
     let template = |release: &str, value: &str| {

@@ -39,23 +39,17 @@ struct Verdicts {
 
 #[test]
 fn no_flow_is_attributed_to_another_pod_at_200_pods_a_second() {
-    churned(
-        "no_flow_is_attributed_to_another_pod_at_200_pods_a_second",
-        false,
-    );
+    churned(false);
 }
 
 #[test]
 fn no_flow_is_attributed_to_another_pod_with_late_deletes() {
-    churned(
-        "no_flow_is_attributed_to_another_pod_with_late_deletes",
-        true,
-    );
+    churned(true);
 }
 
-fn churned(test: &str, late_deletes: bool) {
+fn churned(late_deletes: bool) {
     let _turn = take_turn();
-    let Some(server) = ApiServer::start(test) else {
+    let Some(server) = ApiServer::start() else {
         return;
     };
     let admin = server.admin();
@@ -115,7 +109,7 @@ fn churned(test: &str, late_deletes: bool) {
             "this machine created {:.0} of 200 pods a second, and {certain} flows have one certain sender",
             truth.rate()
         );
-        skip(test, &slow);
+        skip(&slow);
         return;
     }
     let (right, ambiguous) = (verdicts.right, verdicts.ambiguous);

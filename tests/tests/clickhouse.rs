@@ -8,8 +8,8 @@ use kipfix_tests::take_turn;
 use serde_json::Value;
 
 /// A server with the tables and views.
-fn server(test: &str, password: Option<&str>) -> Option<ClickHouse> {
-    let server = ClickHouse::start(test, password)?;
+fn server(password: Option<&str>) -> Option<ClickHouse> {
+    let server = ClickHouse::start(password)?;
     server.run("flows.sql");
     server.run("views.sql");
     server.run("health.sql");
@@ -23,9 +23,8 @@ fn number(server: &ClickHouse, statement: &str) -> u64 {
 
 #[test]
 fn every_record_is_stored_with_its_names_and_the_views_have_the_sums() {
-    let test = "every_record_is_stored_with_its_names_and_the_views_have_the_sums";
     let _turn = take_turn();
-    let Some(server) = server(test, None) else {
+    let Some(server) = server(None) else {
         return;
     };
     for compression in ["lz4", "gzip", "none"] {
@@ -89,9 +88,8 @@ fn every_record_is_stored_with_its_names_and_the_views_have_the_sums() {
 
 #[test]
 fn an_insert_whose_answer_is_lost_is_repeated_and_stored_once() {
-    let test = "an_insert_whose_answer_is_lost_is_repeated_and_stored_once";
     let _turn = take_turn();
-    let Some(server) = server(test, None) else {
+    let Some(server) = server(None) else {
         return;
     };
     let forwarding = Forwarding::start(&server.url("flows"), "interval=1s");
@@ -109,9 +107,8 @@ fn an_insert_whose_answer_is_lost_is_repeated_and_stored_once() {
 
 #[test]
 fn a_missing_table_and_a_wrong_password_are_reported_until_they_are_corrected() {
-    let test = "a_missing_table_and_a_wrong_password_are_reported_until_they_are_corrected";
     let _turn = take_turn();
-    let Some(server) = ClickHouse::start(test, Some("secret")) else {
+    let Some(server) = ClickHouse::start(Some("secret")) else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -141,9 +138,8 @@ fn a_missing_table_and_a_wrong_password_are_reported_until_they_are_corrected() 
 
 #[test]
 fn an_older_table_is_upgraded() {
-    let test = "an_older_table_is_upgraded";
     let _turn = take_turn();
-    let Some(server) = ClickHouse::start(test, None) else {
+    let Some(server) = ClickHouse::start(None) else {
         return;
     };
     server.query("CREATE DATABASE kipfix");
@@ -170,9 +166,8 @@ fn an_older_table_is_upgraded() {
 
 #[test]
 fn the_ten_questions_have_the_answers_that_the_traffic_has() {
-    let test = "the_ten_questions_have_the_answers_that_the_traffic_has";
     let _turn = take_turn();
-    let Some(server) = server(test, None) else {
+    let Some(server) = server(None) else {
         return;
     };
     let forwarding = Forwarding::start(&server.url("flows"), "interval=0s");
@@ -247,8 +242,7 @@ fn the_ten_questions_have_the_answers_that_the_traffic_has() {
 
 #[test]
 fn the_view_of_a_topic_fills_the_table() {
-    let test = "the_view_of_a_topic_fills_the_table";
-    let Some(server) = server(test, None) else {
+    let Some(server) = server(None) else {
         return;
     };
     // In place of the topic, rows are inserted: the engine in the test has no reliable client of Kafka.

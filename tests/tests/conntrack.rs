@@ -94,12 +94,8 @@ impl Node {
     }
 }
 
-fn missing(test: &str) -> bool {
-    let programs = ["ip", "python3", "iptables", "curl"];
-    if peers::missing(test, &programs) {
-        return true;
-    }
-    netns::missing(test)
+fn missing() -> bool {
+    peers::missing(&["ip", "python3", "iptables", "curl"]) || netns::missing()
 }
 
 fn python(namespace: &Namespace, script: &str) {
@@ -108,8 +104,7 @@ fn python(namespace: &Namespace, script: &str) {
 
 #[test]
 fn a_connection_from_before_the_probe_has_its_pod() {
-    let test = "a_connection_from_before_the_probe_has_its_pod";
-    if missing(test) {
+    if missing() {
         return;
     }
     let _turn = take_turn();
@@ -141,8 +136,7 @@ fn a_connection_from_before_the_probe_has_its_pod() {
 
 #[test]
 fn the_table_is_read_again_after_events_were_lost() {
-    let test = "the_table_is_read_again_after_events_were_lost";
-    if missing(test) {
+    if missing() {
         return;
     }
     let _turn = take_turn();

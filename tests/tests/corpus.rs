@@ -5,11 +5,11 @@ use std::process::Command;
 use kipfix_tests::program::binary;
 use kipfix_tests::{shared, take_turn};
 
-fn check(test: &str, script: &str, flag: &str, program: &str, more: &[&str]) {
+fn check(script: &str, flag: &str, program: &str, more: &[&str]) {
     let (Some(script), Some(corpus), Some(registry)) = (
-        shared(test, &format!("corpus/check/{script}")),
-        shared(test, "corpus"),
-        shared(test, "registry"),
+        shared(&format!("corpus/check/{script}")),
+        shared("corpus"),
+        shared("registry"),
     ) else {
         return;
     };
@@ -37,18 +37,10 @@ fn check(test: &str, script: &str, flag: &str, program: &str, more: &[&str]) {
 
 #[test]
 fn every_flow_export_of_the_corpus_is_read_right() {
-    let test = "every_flow_export_of_the_corpus_is_read_right";
-    check(
-        test,
-        "check_flow.py",
-        "--collector",
-        "kipfix-collector",
-        &[],
-    );
+    check("check_flow.py", "--collector", "kipfix-collector", &[]);
 }
 
 #[test]
 fn every_capture_of_the_corpus_is_metered_right() {
-    let test = "every_capture_of_the_corpus_is_metered_right";
-    check(test, "check_packets.py", "--probe", "kipfix-probe", &[]);
+    check("check_packets.py", "--probe", "kipfix-probe", &[]);
 }

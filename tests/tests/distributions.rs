@@ -25,8 +25,7 @@ fn assert_from(ours: &Collector, ip: &str, expected: &[(&str, &str)]) {
 /// Addresses of nodes, as each distribution reports them, with the name of the node.
 #[test]
 fn nodes_of_common_distributions_have_all_their_addresses() {
-    let test = "nodes_of_common_distributions_have_all_their_addresses";
-    let Some((server, admin)) = ApiServer::with_namespace(test, "distributions") else {
+    let Some((server, admin)) = ApiServer::with_namespace("distributions") else {
         return;
     };
     let node = |name: &str, internal: &[&str]| {
@@ -139,9 +138,8 @@ fn nodes_of_common_distributions_have_all_their_addresses() {
 
 #[test]
 fn a_virtual_node_takes_no_address_from_the_pod_or_node_behind_it() {
-    let test = "a_virtual_node_takes_no_address_from_the_pod_or_node_behind_it";
     let ns = "virtual";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     admin.create(objects::node("aks-1").node_address("InternalIP", "10.51.9.1"));
@@ -178,8 +176,7 @@ fn a_virtual_node_takes_no_address_from_the_pod_or_node_behind_it() {
 
 #[test]
 fn the_pool_of_a_node_is_that_of_its_provider() {
-    let test = "the_pool_of_a_node_is_that_of_its_provider";
-    let Some((server, admin)) = ApiServer::with_namespace(test, "pools") else {
+    let Some((server, admin)) = ApiServer::with_namespace("pools") else {
         return;
     };
     let labels = [
@@ -212,8 +209,7 @@ fn the_pool_of_a_node_is_that_of_its_provider() {
 
 #[test]
 fn an_address_of_a_node_that_no_object_reports_comes_from_a_file() {
-    let test = "an_address_of_a_node_that_no_object_reports_comes_from_a_file";
-    let Some((server, admin)) = ApiServer::with_namespace(test, "files") else {
+    let Some((server, admin)) = ApiServer::with_namespace("files") else {
         return;
     };
     let node = objects::node("stored").place("r1", "z9");
@@ -234,9 +230,8 @@ fn an_address_of_a_node_that_no_object_reports_comes_from_a_file() {
 
 #[test]
 fn pods_of_extensions_belong_to_the_workloads_that_users_know() {
-    let test = "pods_of_extensions_belong_to_the_workloads_that_users_know";
     let ns = "extensions";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     let owner = |api: &str, kind: &str, name: &str| objects::foreign_owner(api, kind, name);
@@ -305,9 +300,8 @@ fn pods_of_extensions_belong_to_the_workloads_that_users_know() {
 
 #[test]
 fn a_load_balancer_on_the_nodes_leads_to_its_pod_or_service() {
-    let test = "a_load_balancer_on_the_nodes_leads_to_its_pod_or_service";
     let ns = "klipper";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     admin.create(objects::node("edge").node_address("InternalIP", "10.55.9.1"));
@@ -340,9 +334,8 @@ fn a_load_balancer_on_the_nodes_leads_to_its_pod_or_service() {
 
 #[test]
 fn a_pod_on_a_failed_node_leaves_its_address_to_the_next_pod() {
-    let test = "a_pod_on_a_failed_node_leaves_its_address_to_the_next_pod";
     let ns = "failed";
-    let Some((server, admin)) = ApiServer::with_namespace(test, ns) else {
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     let node = admin.create(objects::node("spot-1").node_address("InternalIP", "10.56.9.1"));

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use kipfix_tests::program::{self, collector, is_installed};
 use kipfix_tests::{shared, skip};
 
-fn captures(test: &str) -> Vec<PathBuf> {
-    let Some(folder) = shared(test, "corpus/flow") else {
+fn captures() -> Vec<PathBuf> {
+    let Some(folder) = shared("corpus/flow") else {
         return Vec::new();
     };
     let mut captures: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -37,7 +37,7 @@ fn counted(dump: &str, word: &str) -> usize {
 
 #[test]
 fn every_capture_of_the_corpus_is_explained_to_its_end() {
-    for capture in captures("every_capture_of_the_corpus_is_explained_to_its_end") {
+    for capture in captures() {
         let dump = explained(&capture);
         let name = capture.display();
         // What the flow log has, the dump has, but for records that waited for their template, and those of
@@ -66,9 +66,8 @@ fn every_capture_of_the_corpus_is_explained_to_its_end() {
 
 #[test]
 fn tshark_sees_the_same_octets_and_packets() {
-    let test = "tshark_sees_the_same_octets_and_packets";
     if !is_installed("tshark") {
-        skip(test, "tshark is not installed");
+        skip("tshark is not installed");
         return;
     }
     // Biflow records (whose way back tshark names as the way there), datagrams that tshark does not read to
@@ -80,7 +79,7 @@ fn tshark_sees_the_same_octets_and_packets() {
         "v9_h3c",
         "v9_invalid01",
     ];
-    for capture in captures(test) {
+    for capture in captures() {
         let name = capture.display().to_string();
         if other.iter().any(|part| name.contains(part)) {
             continue;

@@ -163,7 +163,6 @@ fn metrics_of(path: &Path) -> kipfix_tests::scrape::Scrape {
 
 #[test]
 fn a_sample_is_scaled_to_what_was_there_by_our_collector_and_by_nfacctd() {
-    let test = "a_sample_is_scaled_to_what_was_there_by_our_collector_and_by_nfacctd";
     let _turn = take_turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("traffic.pcap");
@@ -210,13 +209,13 @@ fn a_sample_is_scaled_to_what_was_there_by_our_collector_and_by_nfacctd() {
             assert_eq!(scrape.sum("kipfix_connections_total", &[]), begun);
         }
     }
-    if missing(test, &["nfacctd"]) {
+    if missing(&["nfacctd"]) {
         return;
     }
     for version in VERSIONS {
         let nfacctd = Nfacctd::start(&["nfacctd_renormalize: true"]);
         Nfacctd::settle();
-        let port = nfacctd.port;
+        let port = nfacctd.receiver.port;
         let target = format!("udp://127.0.0.1:{port}?version={version}&rate=10000");
         sampled(&["--export", &target]);
         let read = nfacctd.finish();

@@ -17,7 +17,7 @@ use kipfix_tests::collector::{Collector, flow, now};
 use kipfix_tests::forwarding::PATIENCE;
 use kipfix_tests::peers::clickhouse::ClickHouse;
 use kipfix_tests::program::eventually;
-use kipfix_tests::scrape::{body, get};
+use kipfix_tests::scrape::{encoded, get};
 use kipfix_tests::take_turn;
 use serde_json::Value;
 
@@ -43,8 +43,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn start(test: &str) -> Option<Self> {
-        let server = ClickHouse::start(test, None)?;
+    fn start() -> Option<Self> {
+        let server = ClickHouse::start(None)?;
         server.run("flows.sql");
         server.run("views.sql");
         server.run("health.sql");
@@ -82,19 +82,6 @@ impl Pair {
     }
 }
 
-fn answer(collector: &Collector, path: &str) -> (u16, String) {
-    let response = get(collector.http(), path, "");
-    let head = String::from_utf8_lossy(&response).into_owned();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, body(response))
-}
-
-fn json(collector: &Collector, path: &str) -> Value {
-    let (status, body) = answer(collector, path);
-    assert_eq!(status, 200, "{path}: {body}");
-    serde_json::from_str(&body).unwrap()
-}
-
 /// Edges by their labels: octets, packets and connections.
 fn edges(answer: &Value) -> BTreeMap<String, [u64; 3]> {
     let values =
@@ -103,16 +90,6 @@ fn edges(answer: &Value) -> BTreeMap<String, [u64; 3]> {
     edges
         .map(|edge| (edge["labels"].to_string(), values(edge)))
         .collect()
-}
-
-fn encoded(text: &str) -> String {
-    let octets = text.bytes().map(|octet| match octet {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b',' | b'_' => {
-            char::from(octet).to_string()
-        }
-        other => format!("%{other:02X}"),
-    });
-    octets.collect()
 }
 
 /// Records of all kinds of endpoints.
@@ -171,9 +148,8 @@ const FILTERS: [&str; 11] = [
 
 #[test]
 fn edges_are_those_of_the_ring_for_every_grouping_and_filter() {
-    let test = "edges_are_those_of_the_ring_for_every_grouping_and_filter";
     let _turn = take_turn();
-    let Some(pair) = Pair::start(test) else {
+    let Some(pair) = Pair::start() else {
         return;
     };
     let records = records();
@@ -184,7 +160,7 @@ fn edges_are_those_of_the_ring_for_every_grouping_and_filter() {
          VALUES (fromUnixTimestamp64Milli(toInt64({})), 7, true, 'other')",
         now()
     ));
-    let total = |collector: &Collector| json(collector, "/api/v1/edges")["total"]["bytes"].clone();
+    let total = |collector: &Collector| collector.json("/api/v1/edges")["total"]["bytes"].clone();
     let sum = pair.ring.scrape().sum("kipfix_bytes_total", &[]);
     assert!(sum > 100_000, "{sum}");
     let is_complete = || total(&pair.ring) == sum && total(&pair.engine) == sum;
@@ -198,7 +174,7 @@ fn edges_are_those_of_the_ring_for_every_grouping_and_filter() {
                 if !group_by.is_empty() {
                     path.push_str(&format!("&group_by={group_by}"));
                 }
-                let [ring, engine] = [&pair.ring, &pair.engine].map(|one| json(one, &path));
+                let [ring, engine] = [&pair.ring, &pair.engine].map(|one| one.json(&path));
                 assert_eq!(ring["source"], "ring");
                 assert_eq!(engine["source"], "clickhouse");
                 assert_eq!(edges(&engine), edges(&ring), "{path} {filter}");
@@ -212,7 +188,7 @@ fn edges_are_those_of_the_ring_for_every_grouping_and_filter() {
     for order in ["bytes", "packets", "connections"] {
         let path = format!("/api/v1/edges?limit=3&order={order}&group_by=src.pod,dst.pod");
         let largest = [&pair.ring, &pair.engine].map(|one| {
-            let answer = json(one, &path);
+            let answer = one.json(&path);
             assert_eq!(answer["truncated"], true);
             // Edges of the same value have no order.
             let edges = answer["edges"].as_array().unwrap().clone();
@@ -226,7 +202,7 @@ fn edges_are_those_of_the_ring_for_every_grouping_and_filter() {
     // The points of an edge add up to its sum.
     for from in [900_000, 7_200_000, 7 * 86_400_000] {
         let path = format!("/api/v1/edges?from=-{from}&points=50&limit=5");
-        let engine = json(&pair.engine, &path);
+        let engine = pair.engine.json(&path);
         assert_eq!(engine["edges"].as_array().unwrap().len(), 5);
         for edge in engine["edges"].as_array().unwrap() {
             let points = edge["points"].as_array().unwrap();
@@ -237,8 +213,8 @@ fn edges_are_those_of_the_ring_for_every_grouping_and_filter() {
     }
     // The page and the node graph.
     let path = "/api/graph/data?namespace=shop&from=-7200000&exclude=db";
-    assert_eq!(json(&pair.engine, path), json(&pair.ring, path));
-    let status = json(&pair.engine, "/api/v1/status");
+    assert_eq!(pair.engine.json(path), pair.ring.json(path));
+    let status = pair.engine.json("/api/v1/status");
     assert_eq!(status["history"]["source"], "clickhouse");
     let fields = status["history"]["fields"].as_array().unwrap();
     assert!(fields.contains(&"port".into()) && !fields.contains(&"src.class".into()));
@@ -249,7 +225,7 @@ fn edges_are_those_of_the_ring_for_every_grouping_and_filter() {
             r#"port == 80 && dst.address in ["198.51.100.0/24", "2001:db8::/32"] && protocol == "tcp""#
         )
     );
-    let found = edges(&json(&pair.engine, &path));
+    let found = edges(&pair.engine.json(&path));
     let addresses: Vec<&String> = found.keys().collect();
     assert_eq!(addresses.len(), 2, "{found:?}");
     assert!(addresses[0].contains(r#""dst.address":"198.51.100.7","port":"80","protocol":"tcp""#));
@@ -337,9 +313,8 @@ fn unhealthy_records() -> Vec<FlowRecord> {
 
 #[test]
 fn connection_health_is_that_of_the_ring() {
-    let test = "connection_health_is_that_of_the_ring";
     let _turn = take_turn();
-    let Some(pair) = Pair::start(test) else {
+    let Some(pair) = Pair::start() else {
         return;
     };
     let records = unhealthy_records();
@@ -348,7 +323,7 @@ fn connection_health_is_that_of_the_ring() {
     let sent = "kipfix_collector_target_records_sent_total";
     let is_stored = || pair.ring.scrape().sum(sent, &[]) == directions;
     assert!(eventually(PATIENCE, is_stored), "records are not stored");
-    let total = |one: &Collector| health(&json(one, "/api/v1/edges")["total"]);
+    let total = |one: &Collector| health(&one.json("/api/v1/edges")["total"]);
     assert!(eventually(PATIENCE, || total(&pair.ring) == total(&pair.engine)));
     let expected = serde_json::json!({
         "retransmitted_packets": 6, "refused_connections": 2, "unanswered_connections": 1,
@@ -373,7 +348,7 @@ fn connection_health_is_that_of_the_ring() {
                 let filter = encoded(filter);
                 let path =
                     format!("/api/v1/edges?from=-{from}&group_by={group_by}&filter={filter}");
-                let [ring, engine] = [&pair.ring, &pair.engine].map(|one| json(one, &path));
+                let [ring, engine] = [&pair.ring, &pair.engine].map(|one| one.json(&path));
                 assert_eq!(by_labels(&engine), by_labels(&ring), "{path}");
                 assert_eq!(health(&engine["total"]), health(&ring["total"]), "{path}");
             }
@@ -384,7 +359,7 @@ fn connection_health_is_that_of_the_ring() {
             "connection_duration",
         ] {
             let path = format!("/api/v1/edges?from=-{from}&order={order}&limit=1&points=20");
-            let [ring, engine] = [&pair.ring, &pair.engine].map(|one| json(one, &path));
+            let [ring, engine] = [&pair.ring, &pair.engine].map(|one| one.json(&path));
             assert_eq!(
                 engine["edges"][0]["labels"], ring["edges"][0]["labels"],
                 "{path}"
@@ -397,13 +372,13 @@ fn connection_health_is_that_of_the_ring() {
     }
     // Of pods, in records.
     let path = "/api/v1/edges?group_by=src.pod,dst.pod,src.zone,dst.name";
-    let [ring, engine] = [&pair.ring, &pair.engine].map(|one| json(one, path));
+    let [ring, engine] = [&pair.ring, &pair.engine].map(|one| one.json(path));
     assert_eq!(by_labels(&engine), by_labels(&ring));
     for mode in ["duration", "failures", "retransmits"] {
         let path = format!("/api/graph/data?mode={mode}&arcs=errors&from=-7200000");
         // Edges of the same value have no order.
         let [ring, engine] = [&pair.ring, &pair.engine].map(|one| {
-            let mut graph = json(one, &path);
+            let mut graph = one.json(&path);
             let edges = graph["edges"].as_array_mut().unwrap();
             edges.sort_by_key(|edge| edge["id"].to_string());
             graph
@@ -412,15 +387,14 @@ fn connection_health_is_that_of_the_ring() {
     }
     // The sums of zones have traffic only.
     let zones = "/api/v1/edges?group_by=src.zone,dst.zone&from=-7200000";
-    let zones_total = json(&pair.engine, zones)["total"].clone();
+    let zones_total = pair.engine.json(zones)["total"].clone();
     assert!(
         zones_total.get("retransmitted_packets").is_none(),
         "{zones_total}"
     );
-    let (status, body) = answer(
-        &pair.engine,
-        &format!("{zones}&order=retransmitted_packets"),
-    );
+    let (status, body) = pair
+        .engine
+        .answer(&format!("{zones}&order=retransmitted_packets"));
     assert_eq!(status, 400, "{body}");
     assert!(body.contains(r#""parameter":"order""#), "{body}");
     pair.stop();
@@ -428,9 +402,8 @@ fn connection_health_is_that_of_the_ring() {
 
 #[test]
 fn a_statement_that_takes_too_long_is_ended_by_the_engine() {
-    let test = "a_statement_that_takes_too_long_is_ended_by_the_engine";
     let _turn = take_turn();
-    let Some(server) = ClickHouse::start(test, None) else {
+    let Some(server) = ClickHouse::start(None) else {
         return;
     };
     for file in ["flows.sql", "views.sql", "health.sql"] {
@@ -446,7 +419,7 @@ fn a_statement_that_takes_too_long_is_ended_by_the_engine() {
         server.port
     );
     let collector = Collector::with_inventory(INVENTORY, &["--history", &history]);
-    let (status, body) = answer(&collector, "/api/v1/edges");
+    let (status, body) = collector.answer("/api/v1/edges");
     assert_eq!(status, 502, "{body}");
     // The exception of the engine, not the timeout of the client.
     assert!(body.contains("Code: 159"), "{body}");
@@ -455,9 +428,8 @@ fn a_statement_that_takes_too_long_is_ended_by_the_engine() {
 
 #[test]
 fn records_are_lines_with_the_members_of_the_flow_log() {
-    let test = "records_are_lines_with_the_members_of_the_flow_log";
     let _turn = take_turn();
-    let Some(pair) = Pair::start(test) else {
+    let Some(pair) = Pair::start() else {
         return;
     };
     let sent = [
@@ -469,7 +441,7 @@ fn records_are_lines_with_the_members_of_the_flow_log() {
         pair.ring.send_all(std::slice::from_ref(record), now());
     }
     let lines = |collector: &Collector, query: &str| {
-        let (status, body) = answer(collector, &format!("/api/v1/flows?{query}"));
+        let (status, body) = collector.answer(&format!("/api/v1/flows?{query}"));
         assert_eq!(status, 200, "{body}");
         let lines = body.lines().map(|line| serde_json::from_str(line).unwrap());
         lines.collect::<Vec<Value>>()
@@ -514,15 +486,14 @@ fn records_are_lines_with_the_members_of_the_flow_log() {
 
 #[test]
 fn endpoints_of_records_are_found_by_name_and_by_address() {
-    let test = "endpoints_of_records_are_found_by_name_and_by_address";
     let _turn = take_turn();
-    let Some(pair) = Pair::start(test) else {
+    let Some(pair) = Pair::start() else {
         return;
     };
     let begin = now();
     pair.send(&records());
     let found = |query: &str| {
-        let answer = json(&pair.engine, &format!("/api/v1/endpoints?{query}"));
+        let answer = pair.engine.json(&format!("/api/v1/endpoints?{query}"));
         let endpoints = answer["endpoints"].as_array().unwrap().clone();
         (answer["source"].clone(), endpoints)
     };
@@ -557,7 +528,7 @@ fn endpoints_of_records_are_found_by_name_and_by_address() {
         (&pair.engine, "from=-5000&address=x", "address"),
         (&pair.engine, "from=5&to=4", "from"),
     ] {
-        let (status, body) = answer(collector, &format!("/api/v1/endpoints?{query}"));
+        let (status, body) = collector.answer(&format!("/api/v1/endpoints?{query}"));
         let error: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(
             (status, &error["parameter"]),
@@ -570,9 +541,8 @@ fn endpoints_of_records_are_found_by_name_and_by_address() {
 
 #[test]
 fn a_value_of_a_client_is_never_part_of_a_statement() {
-    let test = "a_value_of_a_client_is_never_part_of_a_statement";
     let _turn = take_turn();
-    let Some(pair) = Pair::start(test) else {
+    let Some(pair) = Pair::start() else {
         return;
     };
     pair.send(&[flow("10.1.1.1", "10.1.2.1")]);
@@ -611,18 +581,19 @@ fn a_value_of_a_client_is_never_part_of_a_statement() {
             .replace('"', "\\\"")
             .replace('\n', "\\n");
         let filter = encoded(&format!("src.namespace == \"{quoted}\""));
-        let edges = json(
-            &pair.engine,
-            &format!("/api/v1/edges?group_by=src.namespace,src.workload&filter={filter}"),
-        );
+        let edges = pair.engine.json(&format!(
+            "/api/v1/edges?group_by=src.namespace,src.workload&filter={filter}"
+        ));
         assert_eq!(edges["total"]["edges"], 1, "{text:?}: {edges}");
         assert_eq!(edges["edges"][0]["labels"]["src.namespace"], text);
-        let (status, body) = answer(&pair.engine, &format!("/api/v1/flows?filter={filter}"));
+        let (status, body) = pair
+            .engine
+            .answer(&format!("/api/v1/flows?filter={filter}"));
         assert_eq!((status, body.lines().count()), (200, 1), "{text:?}: {body}");
-        let (status, body) = answer(
-            &pair.engine,
-            &format!("/api/v1/endpoints?from=-600000&search={}", encoded(text)),
-        );
+        let (status, body) = pair.engine.answer(&format!(
+            "/api/v1/endpoints?from=-600000&search={}",
+            encoded(text)
+        ));
         assert_eq!(status, 200, "{text:?}: {body}");
     }
     assert_eq!(count(), Value::from(1 + texts.len()));
@@ -631,9 +602,8 @@ fn a_value_of_a_client_is_never_part_of_a_statement() {
 
 #[test]
 fn an_engine_that_fails_is_an_error_with_its_reason() {
-    let test = "an_engine_that_fails_is_an_error_with_its_reason";
     let _turn = take_turn();
-    let Some(server) = ClickHouse::start(test, Some("secret")) else {
+    let Some(server) = ClickHouse::start(Some("secret")) else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -646,7 +616,7 @@ fn an_engine_that_fails_is_an_error_with_its_reason() {
     );
     let collector = Collector::with_inventory(INVENTORY, &["--history", &history]);
     let fails = |path: &str, status: u16, reason: &str| {
-        let (found, body) = answer(&collector, path);
+        let (found, body) = collector.answer(path);
         assert_eq!(found, status, "{path}: {body}");
         assert!(body.contains(reason), "{path}: {body}");
     };
@@ -659,7 +629,7 @@ fn an_engine_that_fails_is_an_error_with_its_reason() {
     server.run("views.sql");
     fails("/api/v1/edges", 502, "kipfix.health");
     server.run("health.sql");
-    assert_eq!(json(&collector, "/api/v1/edges")["total"]["edges"], 0);
+    assert_eq!(collector.json("/api/v1/edges")["total"]["edges"], 0);
     fails(
         "/api/v1/edges?group_by=src.class",
         400,
@@ -693,7 +663,8 @@ fn an_engine_that_fails_is_an_error_with_its_reason() {
     std::fs::write(&password, "secret\n").unwrap();
     drop(server);
     let refused = || {
-        answer(&collector, "/api/v1/edges?limit=4")
+        collector
+            .answer("/api/v1/edges?limit=4")
             .1
             .contains("refused")
     };
@@ -703,9 +674,8 @@ fn an_engine_that_fails_is_an_error_with_its_reason() {
 
 #[test]
 fn both_directions_of_a_biflow_are_in_the_sums() {
-    let test = "both_directions_of_a_biflow_are_in_the_sums";
     let _turn = take_turn();
-    let Some(pair) = Pair::start(test) else {
+    let Some(pair) = Pair::start() else {
         return;
     };
     let biflow = FlowRecord {
@@ -717,13 +687,13 @@ fn both_directions_of_a_biflow_are_in_the_sums() {
     };
     pair.ring.send_all(&[biflow], now());
     let path = "/api/v1/edges?group_by=src.workload,port,initiator";
-    let are_there = || json(&pair.engine, path)["total"]["edges"] == 2;
+    let are_there = || pair.engine.json(path)["total"]["edges"] == 2;
     assert!(
         eventually(PATIENCE, are_there),
         "{}",
-        json(&pair.engine, path)
+        pair.engine.json(path)
     );
-    let edges = edges(&json(&pair.engine, path));
+    let edges = edges(&pair.engine.json(path));
     let mut edges = edges.into_iter();
     let (labels, values) = edges.next().unwrap();
     assert!(
@@ -742,9 +712,8 @@ fn both_directions_of_a_biflow_are_in_the_sums() {
 
 #[test]
 fn records_are_inserted_and_read_with_tls_and_a_wrong_authority_is_an_error() {
-    let test = "records_are_inserted_and_read_with_tls_and_a_wrong_authority_is_an_error";
     let _turn = take_turn();
-    let Some(server) = ClickHouse::start(test, Some("secret")) else {
+    let Some(server) = ClickHouse::start(Some("secret")) else {
         return;
     };
     server.run("flows.sql");
@@ -771,12 +740,12 @@ fn records_are_inserted_and_read_with_tls_and_a_wrong_authority_is_an_error() {
     };
     let collector = start(&server.certificates);
     collector.send_all(&[flow("10.1.1.1", "10.1.2.1")], now());
-    let is_there = || json(&collector, "/api/v1/edges")["total"]["bytes"] == 1000;
+    let is_there = || collector.json("/api/v1/edges")["total"]["bytes"] == 1000;
     assert!(eventually(PATIENCE, is_there));
     collector.stop();
     let collector = start(&others);
     collector.send_all(&[flow("10.1.1.1", "10.1.2.1")], now());
-    let (status, body) = answer(&collector, "/api/v1/edges");
+    let (status, body) = collector.answer("/api/v1/edges");
     assert_eq!(status, 502);
     assert!(body.contains("invalid peer certificate"), "{body}");
     let failures = "kipfix_collector_target_connection_failures_total";

@@ -16,7 +16,6 @@ use kipfix_tests::certificates::Certificates;
 use kipfix_tests::collector::{Collector, flow, now};
 use kipfix_tests::one_pod::{INVENTORY, OFFICE, WEB};
 use kipfix_tests::program::{self, Running, eventually, free_tcp_port};
-use kipfix_tests::scrape::{body, get};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
@@ -108,10 +107,7 @@ fn sent(source: &str, destination: &str, octets: u64) -> FlowRecord {
 }
 
 fn answer(collector: &Collector, path: &str) -> (u16, Value) {
-    let response = get(collector.http(), path, "");
-    let status = String::from_utf8_lossy(&response);
-    let status = status.split(' ').nth(1).unwrap().parse().unwrap();
-    let body = body(response);
+    let (status, body) = collector.answer(path);
     let json = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{path}: {body}"));
     (status, json)
 }

@@ -2,28 +2,17 @@
 //! of the servers.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use kipfix_tests::http_metering::{HttpMetering, SERVER};
 use kipfix_tests::netns::{self, Namespace};
 use kipfix_tests::peers::missing;
 use kipfix_tests::peers::{Language, Libraries};
 use kipfix_tests::program::{self, Running, is_installed};
-use kipfix_tests::scrape::Scrape;
 use kipfix_tests::{skip, take_turn};
 use serde_json::Value;
-
-const SERVER: &str = "198.51.100.2";
-
-const INVENTORY: &str = "
-nodes:
-  - {name: node-a, addresses: [198.51.100.3]}
-  - {name: node-b, addresses: [198.51.100.4]}
-pods:
-  - {name: client-1, namespace: shop, addresses: [198.51.100.1], node: node-a, workload: {kind: Deployment, name: client}}
-  - {name: server-1, namespace: shop, addresses: [198.51.100.2], node: node-b, workload: {kind: Deployment, name: server}}
-";
 
 /// A server of HTTP/2 in clear text that logs method and status of each request.
 const NGINX: &str = "
@@ -113,115 +102,20 @@ for connection in range(3):
         assert status(unknown.future(b'')) == 12
 ";
 
-/// Two nodes, a server, and a probe and a collector at the client.
-struct Setting {
-    client: Namespace,
-    server: Namespace,
-    folder: tempfile::TempDir,
-}
-
-impl Setting {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("inventory.yaml"), INVENTORY).unwrap();
-        std::fs::write(folder.path().join("requests"), "").unwrap();
-        let (client, server) = (Namespace::new("client"), Namespace::new("server"));
-        netns::link((&client, "eth0"), (&server, "eth0"));
-        for (namespace, address) in [(&client, "198.51.100.1"), (&server, SERVER)] {
-            let name = namespace.name();
-            netns::run(&format!("ip -n {name} addr add {address}/24 dev eth0"));
-            netns::run(&format!("ip -n {name} link set lo up"));
-        }
-        Self {
-            client,
-            server,
-            folder,
-        }
-    }
-
-    /// Starts nginx at the server, which listens to a port and has a file `small`.
-    fn start_nginx(&self, config: &str, port: u16) -> Running {
-        let folder = self.folder.path().display().to_string();
-        std::fs::write(self.path("nginx.conf"), config.replace("FOLDER", &folder)).unwrap();
-        std::fs::write(self.path("small"), vec![b'x'; 300]).unwrap();
-        let mut nginx = self.server.command("nginx");
-        nginx.arg("-c").arg(self.path("nginx.conf"));
-        let running = Running::start(nginx.stdin(Stdio::null()).stderr(Stdio::null()));
-        program::wait_for_tcp(running.pid(), port);
-        running
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A collector and a probe that captures at the client.
-    fn start(&self) -> (Running, Running) {
-        let mut collecting = self.client.ours("kipfix-collector");
-        program::show_series_at_once(&mut collecting);
-        collecting
-            .args(["--listen", "udp://127.0.0.1:4739", "--kubernetes", "off"])
-            .args(["--http", "127.0.0.1:8080", "--preset", "http"])
-            .args([
-                "--flow-log",
-                &format!("file:{}", self.path("flows").display()),
-            ])
-            .arg("--inventory")
-            .arg(self.path("inventory.yaml"));
-        let collector = Running::start(collecting.stderr(Stdio::null()));
-        program::wait_for_udp(collector.pid(), 4739);
-        let probe = Running::start(
-            self.client
-                .ours("kipfix-probe")
-                .args(["--interface", "eth0", "--node-name", "node-a"])
-                .args(["--idle-timeout", "1s", "--export", "udp://127.0.0.1:4739"])
-                .arg("--http-metering")
-                .stderr(Stdio::null()),
-        );
-        let captures = || {
-            let sockets = self.client.run("cat /proc/net/packet");
-            sockets.lines().count() >= 5
-        };
-        assert!(program::eventually(Duration::from_secs(10), captures));
-        (probe, collector)
-    }
-
-    fn scrape(&self, port: u16) -> Scrape {
-        let address = format!("127.0.0.1:{port}").parse().unwrap();
-        Scrape::in_namespace(self.client.name(), address)
-    }
-
-    /// The sum of a family from the client to the server.
-    fn sum(&self, name: &str, more: &[&str]) -> u64 {
-        let labels = [r#"src_workload="client""#, r#"dst_workload="server""#];
-        let labels = [&labels[..], more].concat();
-        self.scrape(8080).sum(&format!("kipfix_{name}"), &labels)
-    }
-
-    /// Waits until all requests are counted.
-    fn wait_for_requests(&self, requests: usize) {
-        let requests = u64::try_from(requests).unwrap();
-        let is_counted = || self.sum("http_requests_total", &[]) >= requests;
-        let is_counted = program::eventually(Duration::from_secs(15), is_counted);
-        let unread = self.scrape(9473);
-        let unread = unread.sum("kipfix_probe_metered_http_unread_total", &[]);
-        let found = self.sum("http_requests_total", &[]);
-        assert!(
-            is_counted && unread == 0,
-            "{found} of {requests}, unread {unread}"
-        );
-        assert_eq!(found, requests);
-    }
-
-    fn records(&self) -> Vec<Value> {
-        let flows = std::fs::read_to_string(self.path("flows")).unwrap();
-        let records = flows
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        records
-            .filter(|record| record["httpRequestDeltaCount"].as_u64() > Some(0))
-            .collect()
-    }
+/// Starts nginx at the server, which listens to a port and has a file `small`.
+fn start_nginx(setting: &HttpMetering, config: &str, port: u16) -> Running {
+    let folder = setting.path("").display().to_string();
+    std::fs::write(
+        setting.path("nginx.conf"),
+        config.replace("FOLDER", &folder),
+    )
+    .unwrap();
+    std::fs::write(setting.path("small"), vec![b'x'; 300]).unwrap();
+    let mut nginx = setting.server.command("nginx");
+    nginx.arg("-c").arg(setting.path("nginx.conf"));
+    let running = Running::start(nginx.stdin(Stdio::null()).stderr(Stdio::null()));
+    program::wait_for_tcp(running.pid(), port);
+    running
 }
 
 /// The last words of the lines of a log.
@@ -232,7 +126,7 @@ fn logged(path: &Path) -> Vec<u16> {
 }
 
 /// Runs a client to its end.
-fn run(setting: &Setting, command: &str, arguments: &[&str]) {
+fn run(setting: &HttpMetering, command: &str, arguments: &[&str]) {
     let mut command = setting.client.command(command);
     program::output(command.args(arguments).stdin(Stdio::null()));
 }
@@ -244,21 +138,16 @@ fn count(statuses: &[u16], wanted: impl Fn(u16) -> bool) -> u64 {
 
 #[test]
 fn requests_of_http2_are_counted_as_the_server_logs_them() {
-    let test = "requests_of_http2_are_counted_as_the_server_logs_them";
-    let programs = ["ip", "nginx", "curl", "nghttp", "h2load"];
-    if missing(test, &programs) {
+    if missing(&["ip", "nginx", "curl", "nghttp", "h2load"]) || netns::missing() {
         return;
     }
     let _turn = take_turn();
-    if netns::missing(test) {
-        return;
-    }
-    let setting = Setting::new();
+    let setting = HttpMetering::set_up();
     std::fs::write(setting.path("big"), vec![b'x'; 3 << 20]).unwrap();
     // The workers of nginx belong to another user.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(setting.folder.path(), mode).unwrap();
-    let _serving = setting.start_nginx(NGINX, 8080);
+    std::fs::set_permissions(setting.path(""), mode).unwrap();
+    let _serving = start_nginx(&setting, NGINX, 8080);
     let (probe, collector) = setting.start();
 
     let url = |target: &str| format!("http://{SERVER}:8080/{target}");
@@ -319,18 +208,13 @@ fn requests_of_http2_are_counted_as_the_server_logs_them() {
 
 #[test]
 fn an_upgrade_to_http2_is_followed() {
-    let test = "an_upgrade_to_http2_is_followed";
-    let programs = ["ip", "nginx", "nghttpx", "nghttp", "curl"];
-    if missing(test, &programs) {
+    if missing(&["ip", "nginx", "nghttpx", "nghttp", "curl"]) || netns::missing() {
         return;
     }
     let _turn = take_turn();
-    if netns::missing(test) {
-        return;
-    }
-    let setting = Setting::new();
+    let setting = HttpMetering::set_up();
     let http1 = NGINX.replace("198.51.100.2:8080 http2", "127.0.0.1:8082");
-    let _backend = setting.start_nginx(&http1, 8082);
+    let _backend = start_nginx(&setting, &http1, 8082);
     let mut nghttpx = setting
         .server
         .command("nghttpx --conf=/dev/null --single-process");
@@ -371,18 +255,17 @@ fn an_upgrade_to_http2_is_followed() {
 
 #[test]
 fn calls_of_grpc_are_counted_by_status_as_the_server_logs_them() {
-    let test = "calls_of_grpc_are_counted_by_status_as_the_server_logs_them";
     if !is_installed("ip") {
-        return skip(test, "ip is not installed");
+        return skip("ip is not installed");
     }
-    let Some(libraries) = Libraries::of(test, Language::Grpc) else {
+    let Some(libraries) = Libraries::of(Language::Grpc) else {
         return;
     };
     let _turn = take_turn();
-    if netns::missing(test) {
+    if netns::missing() {
         return;
     }
-    let setting = Setting::new();
+    let setting = HttpMetering::set_up();
     let python = |namespace: &Namespace, program: &str| -> Command {
         let mut python = namespace.command("python3 -c");
         python.arg(program).env("PYTHONPATH", libraries.modules());

@@ -3,16 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::process::Stdio;
-use std::time::Duration;
 
-use kipfix_tests::netns::{self, Namespace};
+use kipfix_tests::http_metering::{HttpMetering, SERVER};
+use kipfix_tests::netns;
 use kipfix_tests::peers::missing;
 use kipfix_tests::program::{self, Running};
-use kipfix_tests::scrape::Scrape;
 use kipfix_tests::take_turn;
 use serde_json::Value;
 
-const SERVER: &str = "198.51.100.2";
 const PORT: u16 = 8080;
 /// The time that the server takes for each request, milliseconds.
 const DELAY: u32 = 20;
@@ -53,67 +51,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer((sys.argv[1], 8080), Handler).serve_forever()
 ";
 
-const INVENTORY: &str = "
-nodes:
-  - {name: node-a, addresses: [198.51.100.3]}
-  - {name: node-b, addresses: [198.51.100.4]}
-pods:
-  - {name: client-1, namespace: shop, addresses: [198.51.100.1], node: node-a, workload: {kind: Deployment, name: client}}
-  - {name: server-1, namespace: shop, addresses: [198.51.100.2], node: node-b, workload: {kind: Deployment, name: server}}
-";
-
 #[test]
 fn requests_are_counted_as_the_server_logs_them() {
-    let test = "requests_are_counted_as_the_server_logs_them";
-    let programs = ["ip", "python3", "curl"];
-    if missing(test, &programs) {
+    if missing(&["ip", "python3", "curl"]) || netns::missing() {
         return;
     }
     let _turn = take_turn();
-    if netns::missing(test) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    std::fs::write(path("inventory.yaml"), INVENTORY).unwrap();
+    let setting = HttpMetering::set_up();
+    let path = |name: &str| setting.path(name);
     std::fs::write(path("upload"), vec![b'x'; 2 << 20]).unwrap();
-    std::fs::write(path("requests"), "").unwrap();
-    let (client, server) = (Namespace::new("client"), Namespace::new("server"));
-    netns::link((&client, "eth0"), (&server, "eth0"));
-    for (namespace, address) in [(&client, "198.51.100.1"), (&server, SERVER)] {
-        let name = namespace.name();
-        netns::run(&format!("ip -n {name} addr add {address}/24 dev eth0"));
-    }
-    let mut python = server.command("python3 -c");
+    let mut python = setting.server.command("python3 -c");
     python.args([PROGRAM, SERVER]).arg(path("requests"));
     let serving = Running::start(python.arg(DELAY.to_string()).stdin(Stdio::null()));
     program::wait_for_tcp(serving.pid(), PORT);
-    let mut collecting = client.ours("kipfix-collector");
-    program::show_series_at_once(&mut collecting);
-    collecting
-        .args(["--listen", "udp://127.0.0.1:4739", "--kubernetes", "off"])
-        .args(["--http", "127.0.0.1:8080", "--preset", "http"])
-        .args(["--flow-log", &format!("file:{}", path("flows").display())])
-        .arg("--inventory")
-        .arg(path("inventory.yaml"));
-    let collector = Running::start(collecting.stderr(Stdio::null()));
-    program::wait_for_udp(collector.pid(), 4739);
-    let probe = Running::start(
-        client
-            .ours("kipfix-probe")
-            .args(["--interface", "eth0", "--node-name", "node-a"])
-            .args(["--idle-timeout", "1s", "--export", "udp://127.0.0.1:4739"])
-            .arg("--http-metering")
-            .stderr(Stdio::null()),
-    );
-    let captures = || {
-        let sockets = client.run("cat /proc/net/packet");
-        sockets.lines().count() >= 5
-    };
-    assert!(program::eventually(Duration::from_secs(10), captures));
+    let (probe, collector) = setting.start();
 
     let curl = |arguments: &[&str]| {
-        let mut command = client.command("curl -s --max-time 20 -o /dev/null");
+        let mut command = setting.client.command("curl -s --max-time 20 -o /dev/null");
         program::output(command.args(arguments).stdin(Stdio::null()));
     };
     let url = |target: &str| format!("http://{SERVER}:{PORT}/{target}");
@@ -144,28 +98,13 @@ fn requests_are_counted_as_the_server_logs_them() {
     };
     let requests = count(&|_| true);
     assert_eq!(requests, 19, "{}", logged());
-    let scrape = |port: u16| {
-        let address = format!("127.0.0.1:{port}").parse().unwrap();
-        Scrape::in_namespace(client.name(), address)
-    };
-    let labels = [r#"src_workload="client""#, r#"dst_workload="server""#];
-    let sum = |name: &str| scrape(8080).sum(&format!("kipfix_http_{name}"), &labels);
-    let is_counted = || sum("requests_total") >= u64::try_from(requests).unwrap();
-    let is_counted = program::eventually(Duration::from_secs(15), is_counted);
-    let counts = scrape(9473);
-    let unread = counts.sum("kipfix_probe_metered_http_unread_total", &[]);
-    assert!(
-        is_counted,
-        "{} of {requests}, unread {unread}",
-        sum("requests_total")
-    );
-    assert_eq!(unread, 0);
+    setting.wait_for_requests(requests);
+    let sum = |name: &str| setting.sum(&format!("http_{name}"), &[]);
     for class in 2..=5_u16 {
         let wanted = count(&|status| status / 100 == class);
         let found = sum(&format!("{class}xx_responses_total"));
         assert_eq!(found, u64::try_from(wanted).unwrap(), "{class}xx");
     }
-    assert_eq!(sum("requests_total"), u64::try_from(requests).unwrap());
     assert_eq!(sum("unanswered_requests_total"), 0);
     assert_eq!(
         sum("response_time_seconds_count"),
@@ -173,12 +112,7 @@ fn requests_are_counted_as_the_server_logs_them() {
     );
     let flows = std::fs::read_to_string(path("flows")).unwrap();
     assert!(!flows.contains("secret"), "{flows}");
-    let records = flows
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let records: Vec<Value> = records
-        .filter(|record| record["httpRequestDeltaCount"].as_u64() > Some(0))
-        .collect();
+    let records = setting.records();
     // A response takes the delay of the server, and little more. That of the upload takes longer.
     let mut others = records
         .iter()

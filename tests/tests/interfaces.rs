@@ -47,12 +47,7 @@ fn wait_for(node: &Namespace, count: u64) {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the test is about elapsed time")]
 fn an_interface_is_captured_when_it_appears_and_the_others_lose_nothing_when_it_vanishes() {
-    let test = "an_interface_is_captured_when_it_appears_and_the_others_lose_nothing";
-    let programs = ["ip", "python3", "curl"];
-    if missing(test, &programs) {
-        return;
-    }
-    if netns::missing(test) {
+    if missing(&["ip", "python3", "curl"]) || netns::missing() {
         return;
     }
     let _turn = take_turn();

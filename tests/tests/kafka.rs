@@ -42,9 +42,8 @@ fn decode(message: &Message) -> BTreeMap<String, String> {
 
 #[test]
 fn a_consumer_reads_every_record_with_its_names() {
-    let test = "a_consumer_reads_every_record_with_its_names";
     let _turn = take_turn();
-    let Some(broker) = Kafka::start(test, None) else {
+    let Some(broker) = Kafka::start(None) else {
         return;
     };
     broker.create("flows", 4, &[]);
@@ -87,9 +86,8 @@ fn a_consumer_reads_every_record_with_its_names() {
 
 #[test]
 fn records_that_a_killed_broker_did_not_store_are_delivered_once_when_it_is_back() {
-    let test = "records_that_a_killed_broker_did_not_store_are_delivered_once_when_it_is_back";
     let _turn = take_turn();
-    let Some(mut broker) = Kafka::start(test, None) else {
+    let Some(mut broker) = Kafka::start(None) else {
         return;
     };
     broker.create("flows", 3, &[]);
@@ -121,9 +119,8 @@ fn records_that_a_killed_broker_did_not_store_are_delivered_once_when_it_is_back
 
 #[test]
 fn records_follow_the_leaders_of_partitions_under_load_and_are_stored_once() {
-    let test = "records_follow_the_leaders_of_partitions_under_load_and_are_stored_once";
     let _turn = take_turn();
-    let Some(broker) = Kafka::start(test, None) else {
+    let Some(broker) = Kafka::start(None) else {
         return;
     };
     let second = broker.start_second();
@@ -186,9 +183,8 @@ fn records_follow_the_leaders_of_partitions_under_load_and_are_stored_once() {
 
 #[test]
 fn what_the_queue_has_no_room_for_while_the_broker_is_away_is_counted() {
-    let test = "what_the_queue_has_no_room_for_while_the_broker_is_away_is_counted";
     let _turn = take_turn();
-    let Some(mut broker) = Kafka::start(test, None) else {
+    let Some(mut broker) = Kafka::start(None) else {
         return;
     };
     broker.create("flows", 2, &[]);
@@ -214,9 +210,8 @@ fn what_the_queue_has_no_room_for_while_the_broker_is_away_is_counted() {
 
 #[test]
 fn what_is_queued_is_delivered_when_the_collector_stops() {
-    let test = "what_is_queued_is_delivered_when_the_collector_stops";
     let _turn = take_turn();
-    let Some(broker) = Kafka::start(test, None) else {
+    let Some(broker) = Kafka::start(None) else {
         return;
     };
     broker.create("flows", 2, &[]);
@@ -230,9 +225,8 @@ fn what_is_queued_is_delivered_when_the_collector_stops() {
 
 #[test]
 fn a_topic_that_is_created_later_receives_what_was_queued() {
-    let test = "a_topic_that_is_created_later_receives_what_was_queued";
     let _turn = take_turn();
-    let Some(broker) = Kafka::start(test, None) else {
+    let Some(broker) = Kafka::start(None) else {
         return;
     };
     let forwarding = Forwarding::start(&broker.url("later"), "");
@@ -246,9 +240,8 @@ fn a_topic_that_is_created_later_receives_what_was_queued() {
 
 #[test]
 fn a_batch_that_is_too_large_for_the_topic_is_split_and_a_record_that_is_too_large_is_counted() {
-    let test = "a_batch_that_is_too_large_for_the_topic_is_split_and_a_record_that_is_too_large_is_counted";
     let _turn = take_turn();
-    let Some(broker) = Kafka::start(test, None) else {
+    let Some(broker) = Kafka::start(None) else {
         return;
     };
     broker.create("small", 1, &["max.message.bytes=2000"]);
@@ -272,13 +265,12 @@ fn a_batch_that_is_too_large_for_the_topic_is_split_and_a_record_that_is_too_lar
 
 #[test]
 fn a_broker_with_tls_and_sasl_requires_the_password() {
-    let test = "a_broker_with_tls_and_sasl_requires_the_password";
     let certificates = Certificates::new();
     let keystore = certificates.path("keystore.pem");
     let read = |name: &str| std::fs::read_to_string(certificates.path(name)).unwrap();
     std::fs::write(&keystore, read("server.key") + &read("server.crt")).unwrap();
     let _turn = take_turn();
-    let Some(broker) = Kafka::start(test, Some(&keystore)) else {
+    let Some(broker) = Kafka::start(Some(&keystore)) else {
         return;
     };
     broker.create("flows", 2, &[]);

@@ -43,8 +43,8 @@ const CART_TO_WEB: [&str; 5] = [
 ];
 const BYTES: &str = "kipfix_bytes_total";
 
-fn attributed(test: &str, lists: StreamingLists) {
-    let Some(server) = ApiServer::start_with(test, lists) else {
+fn attributed(lists: StreamingLists) {
+    let Some(server) = ApiServer::start_with(lists) else {
         return;
     };
     fill(&server);
@@ -74,32 +74,22 @@ fn attributed(test: &str, lists: StreamingLists) {
 
 #[test]
 fn a_flow_is_attributed_to_workloads_and_zones() {
-    attributed(
-        "a_flow_is_attributed_to_workloads_and_zones",
-        StreamingLists::Served,
-    );
+    attributed(StreamingLists::Served);
 }
 
 #[test]
 fn a_server_without_streaming_lists_leads_to_the_same_result() {
-    attributed(
-        "a_server_without_streaming_lists_leads_to_the_same_result",
-        StreamingLists::Refused,
-    );
+    attributed(StreamingLists::Refused);
 }
 
 #[test]
 fn a_server_that_breaks_off_streaming_lists_leads_to_the_same_result() {
-    attributed(
-        "a_server_that_breaks_off_streaming_lists_leads_to_the_same_result",
-        StreamingLists::Failing,
-    );
+    attributed(StreamingLists::Failing);
 }
 
 #[test]
 fn attribution_continues_while_the_api_server_is_down() {
-    let test = "attribution_continues_while_the_api_server_is_down";
-    let Some(mut server) = ApiServer::start(test) else {
+    let Some(mut server) = ApiServer::start() else {
         return;
     };
     fill(&server);
@@ -145,8 +135,7 @@ fn attribution_continues_while_the_api_server_is_down() {
 
 #[test]
 fn a_forbidden_kind_is_off_and_the_others_are_used() {
-    let test = "a_forbidden_kind_is_off_and_the_others_are_used";
-    let Some(server) = ApiServer::start(test) else {
+    let Some(server) = ApiServer::start() else {
         return;
     };
     fill(&server);
@@ -200,8 +189,7 @@ fn install(server: &ApiServer, group: &str, version: &str, kind: &str, plural: &
 
 #[test]
 fn optional_kinds_are_used_if_the_cluster_has_them() {
-    let test = "optional_kinds_are_used_if_the_cluster_has_them";
-    let Some(server) = ApiServer::start(test) else {
+    let Some(server) = ApiServer::start() else {
         return;
     };
     fill(&server);
@@ -295,8 +283,7 @@ fn optional_kinds_are_used_if_the_cluster_has_them() {
 
 #[test]
 fn without_an_api_server_records_are_counted_by_address() {
-    let test = "without_an_api_server_records_are_counted_by_address";
-    let Some(mut server) = ApiServer::start(test) else {
+    let Some(mut server) = ApiServer::start() else {
         return;
     };
     fill(&server);
@@ -323,8 +310,7 @@ fn without_an_api_server_records_are_counted_by_address() {
 
 #[test]
 fn records_wait_for_the_initial_lists_of_a_slow_server() {
-    let test = "records_wait_for_the_initial_lists_of_a_slow_server";
-    let Some(server) = ApiServer::start(test) else {
+    let Some(server) = ApiServer::start() else {
         return;
     };
     fill(&server);

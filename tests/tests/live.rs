@@ -100,27 +100,21 @@ impl Cluster {
 
 #[test]
 fn bytes_connections_and_initiator_are_those_of_the_kernel_with_two_observers() {
-    two_observers(
-        "bytes_connections_and_initiator_are_those_of_the_kernel_with_two_observers",
-        Network::Routed,
-    );
+    two_observers(Network::Routed);
 }
 
 #[test]
 fn pods_in_an_overlay_are_counted_as_the_kernel_counts_them() {
-    two_observers(
-        "pods_in_an_overlay_are_counted_as_the_kernel_counts_them",
-        Network::Vxlan,
-    );
+    two_observers(Network::Vxlan);
 }
 
-fn two_observers(test: &str, network: Network) {
-    if missing(test, &["iperf3", "iptables", "ip", "bash"]) {
+fn two_observers(network: Network) {
+    if missing(&["iperf3", "iptables", "ip", "bash"]) {
         return;
     }
     let _turn = take_turn();
     if !netns::allowed() {
-        return skip(test, "needs root for network namespaces");
+        return skip("needs root for network namespaces");
     }
     let folder = tempfile::tempdir().unwrap();
     let inventory = folder.path().join("inventory.yaml");

@@ -143,15 +143,10 @@ impl Cluster {
 
 #[test]
 fn external_peers_have_the_names_by_which_a_pod_reaches_them() {
-    let test = "external_peers_have_the_names_by_which_a_pod_reaches_them";
-    let programs = ["ip", "iptables", "python3", "openssl", "curl"];
-    if missing(test, &programs) {
+    if missing(&["ip", "iptables", "python3", "openssl", "curl"]) || netns::missing() {
         return;
     }
     let _turn = take_turn();
-    if netns::missing(test) {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     let inventory = folder.path().join("inventory.yaml");
     std::fs::write(&inventory, INVENTORY).unwrap();

@@ -320,15 +320,11 @@ fn meter(cluster: &Cluster, interfaces: &[&str], learning: Learning) {
     }
 }
 
-fn run(test: &str, iptables: &str, ip6tables: &str) {
-    let programs = ["ip", "python3", "setpriv", iptables, ip6tables];
-    if missing(test, &programs) {
+fn run(iptables: &str, ip6tables: &str) {
+    if missing(&["ip", "python3", "setpriv", iptables, ip6tables]) || netns::missing() {
         return;
     }
     let _turn = take_turn();
-    if netns::missing(test) {
-        return;
-    }
     for learning in [Learning::FirstPackets, Learning::Conntrack] {
         for interfaces in [&["eth0"][..], &["eth0", "cni0"]] {
             meter(&Cluster::start(iptables, ip6tables), interfaces, learning);
@@ -338,27 +334,20 @@ fn run(test: &str, iptables: &str, ip6tables: &str) {
 
 #[test]
 fn connections_that_nftables_translates_have_the_pod_and_count_once() {
-    let test = "connections_that_nftables_translates_have_the_pod_and_count_once";
-    run(test, "iptables-nft", "ip6tables-nft");
+    run("iptables-nft", "ip6tables-nft");
 }
 
 #[test]
 fn connections_that_iptables_translates_have_the_pod_and_count_once() {
-    let test = "connections_that_iptables_translates_have_the_pod_and_count_once";
-    run(test, "iptables-legacy", "ip6tables-legacy");
+    run("iptables-legacy", "ip6tables-legacy");
 }
 
 #[test]
 fn a_pod_that_starts_after_the_probe_is_recognized() {
-    let test = "a_pod_that_starts_after_the_probe_is_recognized";
-    let programs = ["ip", "python3", "iptables-nft", "ip6tables-nft"];
-    if missing(test, &programs) {
+    if missing(&["ip", "python3", "iptables-nft", "ip6tables-nft"]) || netns::missing() {
         return;
     }
     let _turn = take_turn();
-    if netns::missing(test) {
-        return;
-    }
     let cluster = Cluster::without_pod("iptables-nft", "ip6tables-nft");
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

@@ -57,13 +57,12 @@ impl Overlay {
 
 #[test]
 fn a_package_installs_and_removes_the_daemon_its_unit_and_its_settings() {
-    let test = "a_package_installs_and_removes_the_daemon_its_unit_and_its_settings";
     let packages = ["probe", "collector"].map(|part| (part, package(part)));
     if packages.iter().any(|(_, package)| package.is_none()) {
-        return skip(test, "there are no packages: make deb");
+        return skip("there are no packages: make deb");
     }
     if !netns::allowed() || !is_installed("dpkg") {
-        return skip(test, "not root, or no dpkg");
+        return skip("not root, or no dpkg");
     }
     for (part, package) in packages {
         let (name, package) = (format!("kipfix-{part}"), package.unwrap());
@@ -85,7 +84,6 @@ fn a_package_installs_and_removes_the_daemon_its_unit_and_its_settings() {
 
 #[test]
 fn a_unit_has_no_right_but_capturing() {
-    let test = "a_unit_has_no_right_but_capturing";
     let (probe, collector) = (unit("probe"), unit("collector"));
     assert_eq!(value(&probe, "AmbientCapabilities"), "CAP_NET_RAW");
     assert_eq!(value(&probe, "CapabilityBoundingSet"), "CAP_NET_RAW");
@@ -101,10 +99,7 @@ fn a_unit_has_no_right_but_capturing() {
         }
     }
     if !is_installed("systemd-analyze") {
-        return skip(
-            test,
-            "systemd-analyze is not installed, so the units were only read",
-        );
+        return skip("systemd-analyze is not installed, so the units were only read");
     }
     // It looks for the programs, which are not in /usr/bin here.
     let folder = tempfile::tempdir().unwrap();
@@ -130,9 +125,8 @@ fn a_unit_has_no_right_but_capturing() {
 
 #[test]
 fn the_unit_grants_only_the_capabilities_for_capturing() {
-    let test = "the_unit_grants_only_the_capabilities_for_capturing";
     if !netns::allowed() || !is_installed("setpriv") {
-        return skip(test, "not root, no network namespaces, or no setpriv");
+        return skip("not root, no network namespaces, or no setpriv");
     }
     let namespace = Namespace::new("unit");
     namespace.run("ip link add wire type veth peer name far");

@@ -82,16 +82,12 @@ fn records() -> Vec<FlowRecord> {
 
 #[test]
 fn the_page_shows_the_traffic_of_a_running_collector() {
-    let test = "the_page_shows_the_traffic_of_a_running_collector";
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web");
     if !program::is_installed("chromium") || !program::is_installed("npm") {
-        return skip(test, "npm or chromium is not installed");
+        return skip("npm or chromium is not installed");
     }
     if !web.join("node_modules").exists() {
-        return skip(
-            test,
-            "web/test.sh has not installed the packages of the page",
-        );
+        return skip("web/test.sh has not installed the packages of the page");
     }
     let presets = [
         "--preset",

@@ -206,7 +206,7 @@ fn the_scrape_is_text_or_openmetrics_and_compressed_as_asked() {
     }
     assert!(get(at, "/nothing", "").starts_with(b"HTTP/1.1 404"));
     if !program::is_installed("promtool") {
-        kipfix_tests::skip("promtool on the scrape", "promtool is not installed");
+        kipfix_tests::skip("promtool is not installed");
         return;
     }
     let mut promtool = std::process::Command::new("promtool");

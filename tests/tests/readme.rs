@@ -132,10 +132,9 @@ fn export(path: &Path) {
 
 #[test]
 fn the_documented_commands_print_the_documented_output() {
-    let test = "the_documented_commands_print_the_documented_output";
     for program in ["nfcapd", "nfdump", "jq"] {
         if !program::is_installed(program) {
-            return skip(test, &format!("{program} is not installed"));
+            return skip(&format!("{program} is not installed"));
         }
     }
     let _turn = take_turn();

@@ -2,18 +2,19 @@
 //! names.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
 use flowproto::exporter::{ExportSession, ExportSettings, Facts, Version};
 use flowproto::record::Sampling;
 use flowproto::{Address, FlowRecord};
+use kipfix_tests::collector::Collector;
 use kipfix_tests::flows::Flows;
 use kipfix_tests::peers::{Goflow2, Nfcapd, missing, tshark};
-use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port};
+use kipfix_tests::program::{self, collector, free_tcp_port, free_udp_port};
 use kipfix_tests::scrape::Scrape;
 use kipfix_tests::sink::write_capture;
 use kipfix_tests::{netns, skip, take_turn};
@@ -90,72 +91,41 @@ fn send(exporters: &[(UdpSocket, Vec<Vec<u8>>)], port: u16) {
     }
 }
 
-struct Collector {
-    running: Running,
-    port: u16,
-    http: SocketAddr,
+/// A collector without Kubernetes.
+fn started(command: Command, arguments: &[&str]) -> Collector {
+    Collector::start_by(command, &[&["--kubernetes", "off"], arguments].concat())
 }
 
-impl Collector {
-    fn start(command: &mut Command, arguments: &[&str]) -> Self {
-        let (port, http) = (free_udp_port(), free_tcp_port());
-        let running = Running::start(
-            command
-                .args(["--listen", &format!("udp://127.0.0.1:{port}")])
-                .args(["--http", &format!("127.0.0.1:{http}")])
-                .args(["--kubernetes", "off"])
-                .args(arguments)
-                .stderr(Stdio::null()),
-        );
-        program::wait_for_udp(running.pid(), port);
-        Self {
-            running,
-            port,
-            http: SocketAddr::from(([127, 0, 0, 1], http)),
-        }
-    }
-
-    fn scrape(&self) -> Scrape {
-        Scrape::of(self.http)
-    }
-
-    /// Waits until `name` is `value`.
-    fn wait_for(&self, name: &str, value: u64) {
-        let is_there = || self.scrape().sum(&format!("kipfix_collector_{name}"), &[]) == value;
-        assert!(
-            program::eventually(Duration::from_secs(10), is_there),
-            "{name} is {}, not {value}",
-            self.scrape().sum(&format!("kipfix_collector_{name}"), &[])
-        );
-    }
+/// Waits until a metric of the collector is `value`.
+fn wait_for(collector: &Collector, name: &str, value: u64) {
+    collector.counts(&format!("kipfix_collector_{name}"), &[], value);
 }
 
 #[test]
 fn nfcapd_behind_the_collector_sees_no_difference() {
-    let test = "nfcapd_behind_the_collector_sees_no_difference";
-    if missing(test, &["nfcapd", "nfdump"]) {
+    if missing(&["nfcapd", "nfdump"]) {
         return;
     }
     if !netns::allowed() {
-        skip(test, "keeping the exporters' addresses needs root");
+        skip("keeping the exporters' addresses needs root");
         return;
     }
     let _turn = take_turn();
     let [direct, behind, other] = std::array::from_fn(|_| Nfcapd::start());
-    let ours = Collector::start(
-        &mut collector(),
+    let ours = started(
+        collector(),
         &[
             "--replicate",
-            &format!("udp://127.0.0.1:{}?source=keep", behind.port),
+            &format!("udp://127.0.0.1:{}?source=keep", behind.receiver.port),
             "--replicate",
-            &format!("udp://localhost:{}?source=own", other.port),
+            &format!("udp://localhost:{}?source=own", other.receiver.port),
         ],
     );
     let exporters = exporters();
     let datagrams: usize = exporters.iter().map(|(_, sent)| sent.len()).sum();
-    send(&exporters, direct.port);
-    send(&exporters, ours.port);
-    ours.wait_for("replicate_sent_total", 2 * datagrams as u64);
+    send(&exporters, direct.receiver.port);
+    send(&exporters, ours.port());
+    wait_for(&ours, "replicate_sent_total", 2 * datagrams as u64);
     let scrape = ours.scrape();
     assert_eq!(scrape.sum("kipfix_collector_replicate_lost_total", &[]), 0);
     assert_eq!(
@@ -169,7 +139,7 @@ fn nfcapd_behind_the_collector_sees_no_difference() {
         scrape.sum("kipfix_collector_replicate_queue_datagrams", &[]),
         0
     );
-    ours.running.terminate();
+    ours.stop();
     let other = other.finish().flows();
     let [direct, behind] = [direct, behind].map(|nfcapd| {
         let all = nfcapd
@@ -191,25 +161,24 @@ fn nfcapd_behind_the_collector_sees_no_difference() {
 
 #[test]
 fn goflow2_behind_the_collector_sees_no_difference() {
-    let test = "goflow2_behind_the_collector_sees_no_difference";
-    let Some(program) = Goflow2::program(test) else {
+    let Some(program) = Goflow2::program() else {
         return;
     };
     if !netns::allowed() {
-        skip(test, "keeping the exporters' addresses needs root");
+        skip("keeping the exporters' addresses needs root");
         return;
     }
     let _turn = take_turn();
     let [direct, behind] = std::array::from_fn(|_| Goflow2::start(&program));
-    let url = format!("udp://127.0.0.1:{}?source=keep", behind.port);
-    let ours = Collector::start(&mut collector(), &["--replicate", &url]);
+    let url = format!("udp://127.0.0.1:{}?source=keep", behind.receiver.port);
+    let ours = started(collector(), &["--replicate", &url]);
     let exporters = exporters();
     let datagrams: usize = exporters.iter().map(|(_, sent)| sent.len()).sum();
-    send(&exporters, direct.port);
-    send(&exporters, ours.port);
-    ours.wait_for("replicate_sent_total", datagrams as u64);
+    send(&exporters, direct.receiver.port);
+    send(&exporters, ours.port());
+    wait_for(&ours, "replicate_sent_total", datagrams as u64);
     let [direct, behind] = [direct, behind].map(Goflow2::records);
-    ours.running.terminate();
+    ours.stop();
     assert_eq!(direct.len(), 1500);
     assert_eq!(direct, behind);
 }
@@ -234,12 +203,11 @@ fn flows(lines: &[String]) -> Flows {
 
 #[test]
 fn without_the_right_to_keep_source_addresses_it_fails_or_sends_from_its_own() {
-    let test = "without_the_right_to_keep_source_addresses_it_fails_or_sends_from_its_own";
-    if missing(test, &["setpriv"]) {
+    if missing(&["setpriv"]) {
         return;
     }
     if !netns::allowed() {
-        skip(test, "rights can be dropped by root only");
+        skip("rights can be dropped by root only");
         return;
     }
     let _turn = take_turn();
@@ -279,17 +247,17 @@ fn without_the_right_to_keep_source_addresses_it_fails_or_sends_from_its_own() {
     );
 
     let url = format!("udp://127.0.0.1:{port}");
-    let ours = Collector::start(&mut powerless(), &["--replicate", &url]);
+    let ours = started(powerless(), &["--replicate", &url]);
     let exporter = UdpSocket::bind("127.0.0.9:0").unwrap();
     let datagram = export(Version::Ipfix, std::iter::once(record(1))).remove(0);
     exporter
-        .send_to(&datagram, ("127.0.0.1", ours.port))
+        .send_to(&datagram, ("127.0.0.1", ours.port()))
         .unwrap();
     let mut buffer = [0; 2000];
     let (octets, from) = receiver.recv_from(&mut buffer).unwrap();
     assert_eq!(buffer[..octets], datagram);
     assert_ne!(from.ip(), exporter.local_addr().unwrap().ip());
-    ours.running.terminate();
+    ours.stop();
 }
 
 #[test]
@@ -526,8 +494,7 @@ fn what_was_sampled_is_scaled_once() {
 
 #[test]
 fn peers_read_what_is_forwarded() {
-    let test = "peers_read_what_is_forwarded";
-    if missing(test, &["nfcapd", "nfdump", "ipfixDump", "tshark"]) {
+    if missing(&["nfcapd", "nfdump", "ipfixDump", "tshark"]) {
         return;
     }
     let _turn = take_turn();
@@ -546,7 +513,7 @@ fn peers_read_what_is_forwarded() {
         .arg(&inventory)
         .args([
             "--forward",
-            &format!("udp://127.0.0.1:{}?rate=20000", nfcapd.port),
+            &format!("udp://127.0.0.1:{}?rate=20000", nfcapd.receiver.port),
         ])
         .args(["--forward", &format!("file:{}", forwarded.display())]);
     program::output(&mut command);
@@ -590,8 +557,7 @@ fn peers_read_what_is_forwarded() {
 
 #[test]
 fn tshark_finds_nothing_wrong_in_what_is_forwarded() {
-    let test = "tshark_finds_nothing_wrong_in_what_is_forwarded";
-    if missing(test, &["tshark"]) {
+    if missing(&["tshark"]) {
         return;
     }
     let (folder, inventory, input) = prepared(known().into_iter().chain((1000..1500).map(record)));
@@ -708,8 +674,8 @@ fn what_is_lost_on_the_way_is_counted() {
     let (dead, away) = (free_udp_port(), free_tcp_port());
     let unread = UdpSocket::bind("127.0.0.1:0").unwrap();
     let reads = unread.local_addr().unwrap().port();
-    let ours = Collector::start(
-        &mut collector(),
+    let ours = started(
+        collector(),
         &[
             "--forward",
             &format!("udp://127.0.0.1:{dead}"),
@@ -724,12 +690,12 @@ fn what_is_lost_on_the_way_is_counted() {
     let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
     for datagram in export(Version::Ipfix, (0..5000).map(record)) {
         exporter
-            .send_to(&datagram, ("127.0.0.1", ours.port))
+            .send_to(&datagram, ("127.0.0.1", ours.port()))
             .unwrap();
         sleep(Duration::from_micros(500));
     }
-    ours.wait_for("records_total", 5000);
-    ours.wait_for("forward_queue_records", 0);
+    wait_for(&ours, "records_total", 5000);
+    wait_for(&ours, "forward_queue_records", 0);
     sleep(Duration::from_secs(1));
     let scrape = ours.scrape();
     let sum = |name: &str, labels: &[&str]| scrape.sum(&format!("kipfix_collector_{name}"), labels);
@@ -760,6 +726,5 @@ fn what_is_lost_on_the_way_is_counted() {
         lost(away)
     );
     assert_eq!(lost(reads), 0);
-    let (code, _) = ours.running.terminate();
-    assert_eq!(code, Some(0));
+    ours.stop();
 }

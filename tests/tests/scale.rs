@@ -21,9 +21,8 @@ const EXTERNAL: &str = "198.51.100.7";
 
 #[test]
 fn a_large_cluster_and_its_changes_are_loaded_in_time() {
-    let test = "a_large_cluster_and_its_changes_are_loaded_in_time";
     if std::env::var_os("KIPFIX_SCALE").is_none() {
-        skip(test, "takes minutes the first time: make scale");
+        skip("takes minutes the first time: make scale");
         return;
     }
     let _turn = take_turn();
@@ -31,7 +30,7 @@ fn a_large_cluster_and_its_changes_are_loaded_in_time() {
         nodes: 5000,
         pods: 100_000,
     };
-    let Some(server) = ApiServer::start_filled(test, plan) else {
+    let Some(server) = ApiServer::start_filled(plan) else {
         return;
     };
     let without = Collector::start(&["--kubernetes", "off"]);

@@ -55,12 +55,7 @@ fn number(record: &Value, name: &str) -> u64 {
 
 #[test]
 fn threads_meter_every_packet_once_and_both_directions_together() {
-    let test = "threads_meter_every_packet_once_and_both_directions_together";
-    let programs = ["ip", "python3", "curl"];
-    if missing(test, &programs) {
-        return;
-    }
-    if netns::missing(test) {
+    if missing(&["ip", "python3", "curl"]) || netns::missing() {
         return;
     }
     let _turn = take_turn();

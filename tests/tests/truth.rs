@@ -105,7 +105,7 @@ fn through_both(path: &Path, truth: &Flows, what: &str) {
     let ours = Collector::start(&["--kubernetes", "off", "--receive-buffer", "64MiB"]);
     let mut command = probe();
     command.arg("--read").arg(path);
-    for port in [nfcapd.port, ours.port()] {
+    for port in [nfcapd.receiver.port, ours.port()] {
         let target = format!("udp://127.0.0.1:{port}?rate=100000");
         command.args(["--export", &target]);
     }
@@ -129,8 +129,8 @@ fn through_both(path: &Path, truth: &Flows, what: &str) {
 }
 
 /// Builds the generator of `../shared/bench` outside the checkout and makes a capture with it.
-fn generated(test: &str, name: &str, arguments: &str) -> Option<(PathBuf, Flows)> {
-    let source = shared(test, "bench/gen")?;
+fn generated(name: &str, arguments: &str) -> Option<(PathBuf, Flows)> {
+    let source = shared("bench/gen")?;
     let cache = program::binary("kipfix-probe")
         .ancestors()
         .nth(2)?
@@ -193,7 +193,6 @@ fn generated(test: &str, name: &str, arguments: &str) -> Option<(PathBuf, Flows)
 
 #[test]
 fn generated_traffic_is_metered_exactly_and_arrives_exactly() {
-    let test = "generated_traffic_is_metered_exactly_and_arrives_exactly";
     let _turn = take_turn();
     // The same seeds as the bench's own captures.
     let captures: BTreeMap<&str, &str> = [
@@ -209,7 +208,7 @@ fn generated_traffic_is_metered_exactly_and_arrives_exactly() {
     ]
     .into();
     for (name, arguments) in captures {
-        let Some((path, truth)) = generated(test, name, arguments) else {
+        let Some((path, truth)) = generated(name, arguments) else {
             return;
         };
         through_both(&path, &truth, name);
@@ -218,14 +217,13 @@ fn generated_traffic_is_metered_exactly_and_arrives_exactly() {
 
 #[test]
 fn generated_traffic_with_payload_is_metered_exactly() {
-    let test = "generated_traffic_with_payload_is_metered_exactly";
     let _turn = take_turn();
     let arguments = "--seed 2 --flows 100000 --packets 2000000";
-    let Some((path, truth)) = generated(test, "medium", arguments) else {
+    let Some((path, truth)) = generated("medium", arguments) else {
         return;
     };
     Flows::of_json_lines(&json_lines(&path)).assert_same(&truth, "medium");
     if truth.0.is_empty() {
-        skip(test, "the generator wrote no flows");
+        skip("the generator wrote no flows");
     }
 }

@@ -16,8 +16,8 @@ use super::parameters::{self, IsKnown, MAX_LIMIT, TimeParameters, number};
 use super::{Api, answer_octets};
 use crate::clock;
 use crate::history::{
-    EdgeValues, EdgesAnswer, EdgesQuery, EngineError, GroupedEdge, HistoryEngine, Order,
-    QueryError, StoredEdge, TimePoint,
+    EdgeValues, EdgesAnswer, EdgesQuery, GroupedEdge, HistoryEngine, HistoryError, Order,
+    StoredEdge, TimePoint,
 };
 
 /// The fields of the default grouping.
@@ -153,38 +153,24 @@ fn generation(api: &Api) -> Option<u64> {
     }
 }
 
-/// The answer of the engine.
-fn ask(engine: &HistoryEngine, query: &EdgesQuery) -> Result<EdgesAnswer, ApiError> {
-    let now = clock::wall_milliseconds();
-    wait_for(engine.edges(query, now))
-}
-
 /// The answer of an engine. Waits for it on this thread, which is one for blocking work.
 pub(super) fn wait_for<T>(
-    answer: impl Future<Output = Result<T, EngineError>>,
+    answer: impl Future<Output = Result<T, HistoryError>>,
 ) -> Result<T, ApiError> {
     let answer = tokio::runtime::Handle::current().block_on(answer);
-    answer.map_err(|error| match error.parameter() {
-        Some(parameter) => ApiError::invalid(parameter, error.to_string()),
-        None => ApiError::bad_gateway(error.to_string()),
-    })
+    answer.map_err(ApiError::from)
 }
 
 /// The answer of the history, and the generation of its data.
 fn answer_of(api: &Api, query: &EdgesQuery) -> Result<(EdgesAnswer, u64), ApiError> {
     if let Some(engine) = &api.engine {
         let generation = generation(api).unwrap_or_default();
-        return Ok((ask(engine, query)?, generation));
+        let answer = wait_for(engine.edges(query, clock::wall_milliseconds()))?;
+        return Ok((answer, generation));
     }
     let history = api.scrape.history.as_ref();
     let snapshot = history.ok_or_else(ApiError::no_history)?.snapshot();
-    let answer = query.run(&snapshot).map_err(|error| {
-        let parameter = match error {
-            QueryError::EmptyRange => "from",
-            QueryError::TooManyGroups => "group_by",
-        };
-        ApiError::invalid(parameter, error.to_string())
-    })?;
+    let answer = query.run(&snapshot)?;
     Ok((answer, snapshot.generation()))
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::aggregate::expression::ExpressionError;
+use crate::history::HistoryError;
 use crate::recent::MAX_FOLLOWERS;
 
 /// Why a request has no answer.
@@ -22,6 +23,15 @@ pub(super) struct ApiError {
     /// Where an expression is invalid: number of the character, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
+}
+
+impl From<HistoryError> for ApiError {
+    fn from(error: HistoryError) -> Self {
+        match error.parameter() {
+            Some(parameter) => Self::invalid(parameter, error.to_string()),
+            None => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
+        }
+    }
 }
 
 impl ApiError {
@@ -94,11 +104,6 @@ impl ApiError {
     pub(super) fn too_many_requests() -> Self {
         let error = "too many concurrent requests";
         Self::new(StatusCode::TOO_MANY_REQUESTS, error)
-    }
-
-    /// The engine that keeps the history does not answer, or rejects the query.
-    pub(super) fn bad_gateway(error: String) -> Self {
-        Self::new(StatusCode::BAD_GATEWAY, error)
     }
 
     /// A bug: the answer could not be written.

@@ -23,7 +23,7 @@ use super::{Api, answer_octets};
 use crate::aggregate::expression::Expression;
 use crate::clock;
 use crate::history::clickhouse::FlowsQuery;
-use crate::history::{HistoryEngine, TimeBounds};
+use crate::history::{HistoryEngine, HistoryError};
 use crate::recent::{FollowedRecords, LostRecords, RecentRecords, RecordsQuery};
 
 /// Media type of lines of JSON.
@@ -59,11 +59,7 @@ pub(super) struct Parameters {
 /// A checked request.
 #[derive(Debug)]
 enum Wanted {
-    Recent {
-        time: TimeBounds,
-        filter: Option<Expression>,
-        limit: usize,
-    },
+    Recent(FlowsQuery),
     Follow {
         filter: Option<Expression>,
         limit: u64,
@@ -75,11 +71,11 @@ impl Parameters {
         let filter = parameters::record_filter(self.filter.as_deref())?;
         let limit = self.limit.as_deref();
         if !self.is_following()? {
-            return Ok(Wanted::Recent {
+            return Ok(Wanted::Recent(FlowsQuery {
                 time: parameters::time(self.from.as_deref(), self.to.as_deref())?,
                 filter,
                 limit: number("limit", limit, DEFAULT_LIMIT, 1..=MAX_LIMIT)?,
-            });
+            }));
         }
         for (name, value) in [("from", &self.from), ("to", &self.to)] {
             if value.is_some() {
@@ -138,49 +134,30 @@ pub(super) async fn get(
         Err(error) => return error.into_response(),
     };
     let engine = api.engine.as_ref().and_then(HistoryEngine::records);
-    let wanted = match (wanted, engine) {
-        (
-            Wanted::Recent {
-                time,
-                filter,
-                limit,
-            },
-            Some(_),
-        ) => {
-            let flows = FlowsQuery {
-                time,
-                filter,
-                limit,
-            };
+    let has_engine = engine.is_some();
+    match (wanted, api.scrape.recent.clone()) {
+        (Wanted::Recent(flows), _) if has_engine => {
             let run = move |api: &Api, _: &str| stored(api, &flows);
             let answer = answer_octets(api, query, JSON_LINES, run).await;
-            return with_source(answer, "clickhouse");
+            with_source(answer, "clickhouse")
         }
-        (wanted, _) => wanted,
-    };
-    let Some(recent) = api.scrape.recent.clone() else {
-        return ApiError::no_recent_records().into_response();
-    };
-    let answer = match wanted {
-        Wanted::Recent {
-            time,
-            filter,
-            limit,
-        } => {
-            let run = move |api: &Api, _: &str| select(api, &recent, time, filter.as_ref(), limit);
-            answer_octets(api, query, JSON_LINES, run).await
+        (_, None) => ApiError::no_recent_records().into_response(),
+        (Wanted::Recent(flows), Some(recent)) => {
+            let run = move |api: &Api, _: &str| select(api, &recent, &flows);
+            let answer = answer_octets(api, query, JSON_LINES, run).await;
+            with_source(answer, "ring")
         }
-        Wanted::Follow { filter, limit } => {
+        (Wanted::Follow { filter, limit }, Some(recent)) => {
             let Some(followed) = recent.follow(filter) else {
                 return ApiError::too_many_followers().into_response();
             };
             if let Some(Extension(lifetime)) = lifetime {
                 lifetime.extend();
             }
-            stream_of(followed, limit, api.stop.clone())
+            let answer = stream_of(followed, limit, api.stop.clone());
+            with_source(answer, "ring")
         }
-    };
-    with_source(answer, "ring")
+    }
 }
 
 /// Adds the header that names what answered.
@@ -201,24 +178,15 @@ fn wanted(query: &str) -> Result<Wanted, ApiError> {
     parameters::parse::<Parameters>(query)?.wanted()
 }
 
-fn select(
-    api: &Api,
-    recent: &RecentRecords,
-    time: TimeBounds,
-    filter: Option<&Expression>,
-    limit: usize,
-) -> Result<Vec<u8>, ApiError> {
+fn select(api: &Api, recent: &RecentRecords, flows: &FlowsQuery) -> Result<Vec<u8>, ApiError> {
     let now = clock::now();
     // The end is not included, and the newest record is of this millisecond.
     let end = now.wall_milliseconds.saturating_add(1);
-    let time = time.resolve(end).ok_or_else(|| {
-        let error = "invalid from: must be before to";
-        ApiError::invalid("from", error)
-    })?;
+    let time = flows.time.resolve(end).ok_or(HistoryError::EmptyRange)?;
     let query = RecordsQuery {
         time,
-        filter,
-        limit,
+        filter: flows.filter.as_ref(),
+        limit: flows.limit,
         max_octets: MAX_ANSWER_OCTETS,
     };
     Ok(recent.select(query, &api.scrape.store.load(), now))
@@ -308,10 +276,10 @@ mod tests {
     #[test]
     fn every_field_of_a_record_is_allowed_in_a_filter() {
         let query = "filter=src.port%20%3E%201024%20%26%26%20protocol%20==%20%22tcp%22&limit=5";
-        let Ok(Wanted::Recent { filter, limit, .. }) = wanted(query) else {
+        let Ok(Wanted::Recent(flows)) = wanted(query) else {
             panic!("not a query for recent records");
         };
-        assert_eq!((filter.is_some(), limit), (true, 5));
+        assert_eq!((flows.filter.is_some(), flows.limit), (true, 5));
         let Ok(Wanted::Follow { limit, .. }) = wanted("follow=true&limit=20000") else {
             panic!("not a query that follows");
         };

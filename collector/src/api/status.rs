@@ -91,7 +91,7 @@ struct StatusJson {
 }
 
 /// The history.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 struct HistoryJson {
     /// What answers queries for edges: `ring` is the memory of this collector, `prometheus` an
     /// engine that has the series of all collectors, `clickhouse` one that has their records, `none`
@@ -130,9 +130,8 @@ impl HistoryJson {
                 from: to.saturating_sub(engine.retention()),
                 to,
             }],
-            octets: 0,
-            max_octets: 0,
             fields: fields.iter().map(ToString::to_string).collect(),
+            ..Self::default()
         }
     }
 
@@ -140,10 +139,7 @@ impl HistoryJson {
         let Some(history) = history else {
             return Self {
                 source: "none",
-                rings: Vec::new(),
-                octets: 0,
-                max_octets: 0,
-                fields: Vec::new(),
+                ..Self::default()
             };
         };
         let spans = history.spans().into_iter();

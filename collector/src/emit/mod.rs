@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::pipeline::Verdict;
 pub use own_address::ListenAddresses;
 
+/// Reads counts of another thread.
+pub type ReadCounts<T> = Box<dyn Fn() -> T + Send + Sync>;
+
 /// What happens when a queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OverflowPolicy {

@@ -1,7 +1,7 @@
 //! Engines that keep the history of all collectors.
 
 use super::clickhouse::ClickHouseHistory;
-use super::engine_error::EngineError;
+use super::error::HistoryError;
 use super::prometheus::PrometheusHistory;
 use super::query::{EdgesAnswer, EdgesQuery};
 use crate::aggregate::field::Field;
@@ -50,7 +50,7 @@ impl HistoryEngine {
     ///
     /// # Errors
     /// The engine cannot answer it, or does not answer.
-    pub async fn edges(&self, query: &EdgesQuery, now: u64) -> Result<EdgesAnswer, EngineError> {
+    pub async fn edges(&self, query: &EdgesQuery, now: u64) -> Result<EdgesAnswer, HistoryError> {
         match self {
             Self::Prometheus(engine) => engine.edges(query, now).await,
             Self::ClickHouse(engine) => engine.edges(query, now).await,

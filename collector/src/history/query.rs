@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::edge::StoredEdge;
 use super::endpoints::{self, EndpointList};
+use super::error::HistoryError;
 use super::groups::{Group, Groups};
 use super::interval::{EdgeKey, Edges, Interval};
 use super::measures::{EdgeValues, Health, Stored};
@@ -108,17 +109,6 @@ pub struct EdgesQuery {
     pub points: usize,
 }
 
-/// Why a query has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QueryError {
-    /// The begin is not before the end.
-    #[error("invalid from: must be before to")]
-    EmptyRange,
-    /// There are too many different edges.
-    #[error("invalid group_by: more than {MAX_GROUPS} edges; use fewer fields or a filter")]
-    TooManyGroups,
-}
-
 /// The values of an interval that begins at a time, milliseconds since the epoch.
 pub type TimePoint = (u64, EdgeValues);
 
@@ -166,11 +156,11 @@ impl EdgesQuery {
     ///
     /// # Errors
     /// The range is empty, or there are too many groups.
-    pub fn run(&self, snapshot: &Snapshot) -> Result<EdgesAnswer, QueryError> {
+    pub fn run(&self, snapshot: &Snapshot) -> Result<EdgesAnswer, HistoryError> {
         let bounds = self
             .time
             .resolve(snapshot.to)
-            .ok_or(QueryError::EmptyRange)?;
+            .ok_or(HistoryError::EmptyRange)?;
         let Some(plan) = Plan::new(snapshot, bounds, self.points) else {
             return Ok(self.nothing(bounds));
         };
@@ -186,7 +176,7 @@ impl EdgesQuery {
             add(key, edge, merge::total(parts).into())
         });
         if !is_complete {
-            return Err(QueryError::TooManyGroups);
+            return Err(HistoryError::TooManyEdges(MAX_GROUPS));
         }
         let selected = self.largest(groups.rows());
         let points = self.points(&plan, &mut groups, &selected);

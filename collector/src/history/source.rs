@@ -40,8 +40,8 @@ impl fmt::Display for HistorySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ring => f.write_str("ring"),
-            Self::Prometheus(settings) => write!(f, "prometheus={settings}"),
-            Self::ClickHouse(settings) => write!(f, "clickhouse={settings}"),
+            Self::Prometheus(settings) => write!(f, "prometheus={}", settings.text),
+            Self::ClickHouse(settings) => write!(f, "clickhouse={}", settings.text),
         }
     }
 }

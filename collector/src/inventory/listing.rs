@@ -82,7 +82,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::inventory::{EndpointKind, IndexBuilder};
+    use crate::inventory::{EndpointKind, IndexWriter};
 
     fn address(text: &str) -> Address {
         text.parse::<IpAddr>().unwrap().into()
@@ -90,19 +90,19 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_found_with_its_addresses() {
-        let mut builder = IndexBuilder::new();
+        let mut writer = IndexWriter::default();
         let [web, db] = ["web-1", "db-0"].map(|name| {
-            builder.add_endpoint(Endpoint {
+            writer.add_endpoint(Endpoint {
                 kind: EndpointKind::Pod,
                 namespace: "shop".into(),
                 name: name.into(),
                 ..Endpoint::default()
             })
         });
-        builder.assign_address(address("10.1.1.2"), web).unwrap();
-        builder.assign_address(address("2001:db8::2"), web).unwrap();
-        builder.assign_address(address("10.1.1.3"), db).unwrap();
-        let index = builder.build();
+        writer.assign_address(address("10.1.1.2"), web).unwrap();
+        writer.assign_address(address("2001:db8::2"), web).unwrap();
+        writer.assign_address(address("10.1.1.3"), db).unwrap();
+        let index = writer.current();
         let found: Vec<_> = index
             .find_endpoints(|e| e.name.starts_with("web"))
             .collect();

@@ -7,7 +7,6 @@
 
 pub mod address_history;
 pub mod address_key;
-pub mod builder;
 mod chunked_table;
 mod clock_reading;
 pub mod cluster;
@@ -21,7 +20,6 @@ mod time_range;
 pub mod writer;
 
 pub use address_key::{AddressKey, TransportPort};
-pub use builder::IndexBuilder;
 pub use clock_reading::ClockReading;
 pub use endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, Place, Topology, TopologyId};
 pub use labels::{KeptLabels, LabelSet};

@@ -1,63 +1,80 @@
 //! Self-metrics of single exporters.
 
-use kipfix_service::metric_maker::{MetricMaker, level, raise};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use flowproto::Address;
-use flowproto::collector::{
-    Convention, DomainReport, SequenceCounts, Statistics, Unusable, Version,
-};
+#[cfg(test)]
+use flowproto::collector::{Convention, Statistics, Version};
+use flowproto::collector::{DomainReport, SequenceCounts, Unusable};
 use flowproto::record::Sampling;
+use kipfix_service::metric_maker::{MetricMaker, level, raise};
 use kipfix_service::sync::lock;
 use prometheus::{GaugeVec, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::pipeline::RecordPolicy;
 
-/// A copy of what a decoder knows of an Observation Domain.
+/// A copy of what decoders know of an exporter: of one Observation Domain, or of those with the same
+/// address, id and version in several pipelines.
 #[derive(Clone, Debug)]
 pub struct ExporterReport {
-    exporter: Address,
-    observation_domain_id: u32,
-    version: Version,
+    key: ExporterKey,
     policy: RecordPolicy,
-    name: Option<Box<str>>,
+    name: Box<str>,
+    convention: &'static str,
     records: u64,
-    convention: Convention,
     sequence: SequenceCounts,
-    statistics: Statistics,
+    reported: Vec<(&'static str, u64)>,
     sampling: Sampling,
     records_of_unknown_sampling: u64,
     announcements_ignored: u64,
     sets_of_shared_templates: u64,
+    last_record: u64,
 }
 
 impl ExporterReport {
     /// Copies a report.
     #[must_use]
     pub fn new(domain: &DomainReport<'_>, policy: RecordPolicy) -> Self {
+        let version = domain.version.number();
         Self {
-            exporter: domain.exporter,
-            observation_domain_id: domain.observation_domain_id,
-            version: domain.version,
+            key: (domain.exporter, domain.observation_domain_id, version),
             policy,
-            name: domain.name.map(Box::from),
+            name: domain.name.unwrap_or_default().into(),
+            convention: domain.convention.into(),
             records: domain.records,
-            convention: domain.convention,
             sequence: domain.sequence,
-            statistics: domain.statistics,
+            reported: domain.statistics.iter().collect(),
             sampling: domain.sampling,
             records_of_unknown_sampling: domain.records_of_unknown_sampling,
             announcements_ignored: domain.announcements_ignored,
             sets_of_shared_templates: domain.sets_of_shared_templates,
+            last_record: 0,
         }
+    }
+
+    /// Adds the report of another pipeline.
+    fn add(&mut self, other: Self) {
+        if !other.name.is_empty() {
+            self.name = other.name;
+        }
+        if other.sampling != Sampling::NONE {
+            self.sampling = other.sampling;
+        }
+        self.records += other.records;
+        self.sequence.add(other.sequence);
+        self.reported.extend(other.reported);
+        self.records_of_unknown_sampling += other.records_of_unknown_sampling;
+        self.announcements_ignored += other.announcements_ignored;
+        self.sets_of_shared_templates += other.sets_of_shared_templates;
     }
 }
 
 /// Observation Domains of all pipelines, and what their exporters sent that could not be used.
 #[derive(Clone, Debug, Default)]
 pub struct Exporters {
-    by_key: BTreeMap<ExporterKey, Exporter>,
+    by_key: BTreeMap<ExporterKey, ExporterReport>,
     without_series: u64,
     unusable: BTreeMap<(Option<Address>, &'static str), u64>,
     /// Maximum number of addresses with series in `unusable`.
@@ -89,21 +106,6 @@ pub struct ExporterSummary<'a> {
     pub last_record: u64,
 }
 
-#[derive(Clone, Debug)]
-struct Exporter {
-    name: Box<str>,
-    policy: RecordPolicy,
-    convention: &'static str,
-    records: u64,
-    sequence: SequenceCounts,
-    reported: Vec<(&'static str, u64)>,
-    sampling: Sampling,
-    records_of_unknown_sampling: u64,
-    announcements_ignored: u64,
-    sets_of_shared_templates: u64,
-    last_record: u64,
-}
-
 impl Exporters {
     /// Creates an empty set. Of what could not be used, `max_series` addresses have series.
     #[must_use]
@@ -115,34 +117,13 @@ impl Exporters {
     }
 
     /// Adds a domain of a pipeline.
-    pub fn add(&mut self, report: &ExporterReport) {
-        let version = report.version.number();
-        let key = (report.exporter, report.observation_domain_id, version);
-        let exporter = self.by_key.entry(key).or_insert_with(|| Exporter {
-            name: Box::default(),
-            policy: report.policy,
-            convention: report.convention.into(),
-            records: 0,
-            sequence: SequenceCounts::default(),
-            reported: Vec::new(),
-            sampling: report.sampling,
-            records_of_unknown_sampling: 0,
-            announcements_ignored: 0,
-            sets_of_shared_templates: 0,
-            last_record: 0,
-        });
-        if let Some(name) = &report.name {
-            exporter.name.clone_from(name);
+    pub fn add(&mut self, report: ExporterReport) {
+        match self.by_key.entry(report.key) {
+            Entry::Vacant(room) => {
+                room.insert(report);
+            }
+            Entry::Occupied(mut known) => known.get_mut().add(report),
         }
-        if report.sampling != Sampling::NONE {
-            exporter.sampling = report.sampling;
-        }
-        exporter.records += report.records;
-        exporter.sequence.add(report.sequence);
-        exporter.reported.extend(report.statistics.iter());
-        exporter.records_of_unknown_sampling += report.records_of_unknown_sampling;
-        exporter.announcements_ignored += report.announcements_ignored;
-        exporter.sets_of_shared_templates += report.sets_of_shared_templates;
     }
 
     /// Notes which exporters sent records since `before`, the exporters of the drain before this one
@@ -194,18 +175,50 @@ impl Exporters {
 pub(super) struct ExporterMetrics {
     without_series: IntGauge,
     info: IntGaugeVec,
-    records: IntCounterVec,
-    sequence_lost: IntCounterVec,
-    restarts: IntCounterVec,
+    counters: Vec<(IntCounterVec, ReadCount)>,
     reported: IntGaugeVec,
     sampling_factor: GaugeVec,
-    unknown_sampling: IntCounterVec,
-    ignored_announcements: IntCounterVec,
-    shared_templates: IntCounterVec,
     unusable: IntCounterVec,
     /// Label values published last.
     published: Mutex<Published>,
 }
+
+/// Reads the count of a metric.
+type ReadCount = fn(&ExporterReport) -> u64;
+
+/// Name and description of each counter of exporters, and the count that it shows.
+const COUNTERS: [(&str, &str, ReadCount); 6] = [
+    (
+        "exporter_records_total",
+        "Data Records of an exporter, without those that wait for a template.",
+        |known| known.records,
+    ),
+    (
+        "exporter_sequence_lost_total",
+        "What is missing from an exporter, in the unit of exporter_info.",
+        |known| known.sequence.lost,
+    ),
+    (
+        "exporter_restarts_total",
+        "Restarts of an exporter.",
+        |known| known.sequence.restarts,
+    ),
+    (
+        "exporter_sampling_unknown_total",
+        "Data Records of an exporter that name an unknown sampler, whose samplers contradict each other, or whose interval is above 16777215. They count as if not sampled.",
+        |known| known.records_of_unknown_sampling,
+    ),
+    (
+        "exporter_sampling_ignored_total",
+        "Options records of an exporter that announce sampling in a way that is not understood.",
+        |known| known.announcements_ignored,
+    ),
+    (
+        "exporter_shared_templates_total",
+        "Data Sets of an exporter that were read with a template from another of its ports.",
+        |known| known.sets_of_shared_templates,
+    ),
+];
 
 /// Label values of [`ExporterMetrics::info`], and of [`ExporterMetrics::reported`].
 #[derive(Debug, Default)]
@@ -222,7 +235,12 @@ const OTHERS: &str = "other";
 impl ExporterMetrics {
     pub(super) fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         let exporter = ["exporter", "domain", "version"];
+        let counters = COUNTERS.into_iter().map(|(name, help, read)| {
+            let counters = make.counters(name, help, &exporter)?;
+            Ok((counters, read))
+        });
         Ok(Self {
+            counters: counters.collect::<prometheus::Result<_>>()?,
             without_series: make.gauge(
                 "exporters_without_series",
                 "Observation Domains beyond max_exporter_series.",
@@ -234,21 +252,6 @@ impl ExporterMetrics {
                     "exporter", "domain", "version", "name", "sequence", "records",
                 ],
             )?,
-            records: make.counters(
-                "exporter_records_total",
-                "Data Records of an exporter, without those that wait for a template.",
-                &exporter,
-            )?,
-            sequence_lost: make.counters(
-                "exporter_sequence_lost_total",
-                "What is missing from an exporter, in the unit of exporter_info.",
-                &exporter,
-            )?,
-            restarts: make.counters(
-                "exporter_restarts_total",
-                "Restarts of an exporter.",
-                &exporter,
-            )?,
             reported: make.gauges(
                 "exporter_reported",
                 "What an exporter reports of itself in options data, since its start (elements 40-42 and 163-168).",
@@ -257,21 +260,6 @@ impl ExporterMetrics {
             sampling_factor: make.float_gauges(
                 "exporter_sampling_factor",
                 "Factor by which the counters of an exporter's records are multiplied, by the sampling of its latest record.",
-                &exporter,
-            )?,
-            unknown_sampling: make.counters(
-                "exporter_sampling_unknown_total",
-                "Data Records of an exporter that name an unknown sampler, whose samplers contradict each other, or whose interval is above 16777215. They count as if not sampled.",
-                &exporter,
-            )?,
-            ignored_announcements: make.counters(
-                "exporter_sampling_ignored_total",
-                "Options records of an exporter that announce sampling in a way that is not understood.",
-                &exporter,
-            )?,
-            shared_templates: make.counters(
-                "exporter_shared_templates_total",
-                "Data Sets of an exporter that were read with a template from another of its ports.",
                 &exporter,
             )?,
             unusable: make.counters(
@@ -295,15 +283,8 @@ impl ExporterMetrics {
                 version.to_string(),
             ];
             let labels = names.each_ref().map(String::as_str);
-            for (counters, total) in [
-                (&self.records, known.records),
-                (&self.sequence_lost, known.sequence.lost),
-                (&self.restarts, known.sequence.restarts),
-                (&self.unknown_sampling, known.records_of_unknown_sampling),
-                (&self.ignored_announcements, known.announcements_ignored),
-                (&self.shared_templates, known.sets_of_shared_templates),
-            ] {
-                raise(&counters.with_label_values(&labels), total);
+            for (counters, read) in &self.counters {
+                raise(&counters.with_label_values(&labels), read(known));
             }
             self.sampling_factor
                 .with_label_values(&labels)
@@ -362,14 +343,7 @@ impl ExporterMetrics {
             let is_same = |info: &[String; 6]| info[..3] == outdated[..3];
             if !current.infos.iter().any(is_same) {
                 let labels = [exporter, domain, version];
-                for counters in [
-                    &self.records,
-                    &self.sequence_lost,
-                    &self.restarts,
-                    &self.unknown_sampling,
-                    &self.ignored_announcements,
-                    &self.shared_templates,
-                ] {
+                for (counters, _) in &self.counters {
                     counters.remove_label_values(&labels).ok();
                 }
                 self.sampling_factor.remove_label_values(&labels).ok();

@@ -234,7 +234,7 @@ mod tests {
                 exporters: Exporters::new(10),
                 ..Totals::default()
             };
-            totals.exporters.add(&exporters::test_report(records));
+            totals.exporters.add(exporters::test_report(records));
             metrics.publish(&totals);
             value(&metrics, "exporter_records_total")
         };

@@ -4,15 +4,15 @@ use super::follower::{QUEUE_OCTETS, StagedLines};
 use super::ring::RecentRecord;
 use super::*;
 use crate::aggregate::RecordFields;
-use crate::inventory::{Endpoint, IndexBuilder};
+use crate::inventory::{Endpoint, IndexWriter};
 use crate::snapshots::SnapshotStore;
 
 const START: u64 = 1_700_000_000_000;
 
 /// A record that was decided `milliseconds` after the start.
 fn record(milliseconds: u64, port: u16) -> RecentRecord {
-    let mut builder = IndexBuilder::new();
-    let endpoint = builder.add_endpoint(Endpoint::default());
+    let mut writer = IndexWriter::default();
+    let endpoint = writer.add_endpoint(Endpoint::default());
     RecentRecord {
         time: Now::of_packet(START + milliseconds),
         fields: RecordFields::to_port(endpoint, endpoint, port),
@@ -21,9 +21,9 @@ fn record(milliseconds: u64, port: u16) -> RecentRecord {
 }
 
 fn snapshots() -> Snapshots {
-    let mut builder = IndexBuilder::new();
-    builder.add_endpoint(Endpoint::default());
-    SnapshotStore::new(builder.build(), Default::default(), "").load()
+    let mut writer = IndexWriter::default();
+    writer.add_endpoint(Endpoint::default());
+    SnapshotStore::new(writer.current(), Default::default(), "").load()
 }
 
 fn selected(recent: &RecentRecords, query: RecordsQuery<'_>, milliseconds: u64) -> String {

@@ -9,5 +9,5 @@ mod settings_status;
 
 pub use exposition::ScrapeChunks;
 pub use readiness::readiness;
-pub use scrape::{ReadCounts, Scrape};
+pub use scrape::Scrape;
 pub use settings_status::SettingsStatus;

@@ -13,6 +13,7 @@ use kipfix_service::sync::lock;
 use super::SettingsStatus;
 use crate::aggregate::{EdgeObserver, EdgeTable, Family, FamilyNeeds, SeriesTable};
 use crate::clock::{Clock, Now};
+use crate::emit::ReadCounts;
 use crate::emit::flow_log::{FlowLogCounts, LineSettings};
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
@@ -28,9 +29,6 @@ use crate::receive::tcp::StreamListener;
 use crate::receive::udp::UdpReceiver;
 use crate::recent::RecentRecords;
 use crate::snapshots::SnapshotStore;
-
-/// A function that reads counts of another thread.
-pub type ReadCounts<T> = Box<dyn Fn() -> T + Send + Sync>;
 
 /// Everything that a scrape reads.
 pub struct Scrape {
@@ -135,7 +133,7 @@ impl Scrape {
         let drained = self.drain_pipelines(now);
         self.series.expire(now);
         let mut exporters = drained.exporters;
-        for report in &drained.reports {
+        for report in drained.reports {
             exporters.add(report);
         }
         exporters.note_activity(&lock(&self.last_totals).exporters, now.wall_milliseconds);

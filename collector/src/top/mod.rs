@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use kipfix_service::exit::Failure;
+use kipfix_service::exit::{Failure, check_stdout};
 use kipfix_service::signals::Stop;
 use kipfix_service::terminal::{Action, Browser, Table, Terminal};
 
@@ -47,14 +47,7 @@ fn print(answer: &Answer, view: View) -> Result<(), Failure> {
         text.push('\n');
     }
     let written = std::io::stdout().lock().write_all(text.as_bytes());
-    match written {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::new(error)
-                .context("cannot write stdout")
-                .into())
-        }
-        _ => Ok(()),
-    }
+    check_stdout(written, "cannot write stdout")
 }
 
 /// The live screen.

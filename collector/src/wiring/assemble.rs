@@ -9,9 +9,9 @@ use kipfix_service::signals::{Hangups, Stop};
 
 use crate::aggregate::{EdgeObserver, EdgeSink, EdgeTable, HostWildcards, SeriesTable};
 use crate::clock::{self, Clock};
-use crate::emit::flow_log::{FlowLog, FlowLogCounts};
-use crate::emit::forward::{ForwardCounts, Forwarder};
-use crate::emit::replicate::{ReplicaCounts, Replicator};
+use crate::emit::flow_log::FlowLog;
+use crate::emit::forward::Forwarder;
+use crate::emit::replicate::Replicator;
 use crate::emit::{ListenAddresses, OverflowPolicy};
 use crate::history::History;
 use crate::inventory::IndexSnapshot;
@@ -25,7 +25,7 @@ use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
 use crate::receive::sockets::Sockets;
 use crate::recent::{RecentRecords, RecentSink};
-use crate::serve::{ReadCounts, Scrape, SettingsStatus};
+use crate::serve::{Scrape, SettingsStatus};
 use crate::settings::Settings;
 use crate::snapshots::SnapshotStore;
 
@@ -136,18 +136,9 @@ impl Collector {
             senders,
             pipeline_settings,
             max_exporter_series: settings.metrics.max_exporter_series,
-            flow_log: emitters.flow_log.as_ref().map(|log| {
-                let counts: ReadCounts<FlowLogCounts> = Box::new(log.counts());
-                counts
-            }),
-            forward: emitters.forwarder.as_ref().map(|forwarder| {
-                let counts: ReadCounts<ForwardCounts> = Box::new(forwarder.counts());
-                counts
-            }),
-            replicas: emitters.replicator.as_ref().map(|replicator| {
-                let counts: ReadCounts<Vec<ReplicaCounts>> = Box::new(replicator.counts());
-                counts
-            }),
+            flow_log: emitters.flow_log.as_ref().map(FlowLog::counts),
+            forward: emitters.forwarder.as_ref().map(Forwarder::counts),
+            replicas: emitters.replicator.as_ref().map(Replicator::counts),
             savefile: Arc::new(Mutex::new(SavefileCounts::default())),
             clock: if is_live {
                 Clock::Host

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kipfix_service::exit::Failure;
-use kipfix_service::signals::Stop;
+use kipfix_service::signals::{Stop, StopAtEnd};
 
 use crate::clock;
 use crate::inventory::cluster::{self, Access, Health, LabelSelectors, ProbeStatus};
@@ -90,10 +90,6 @@ impl cluster::Publish for Publisher {
             ProbeStatus::Ready => self.observers.set_ready(node, true),
         }
     }
-
-    fn now_milliseconds(&self) -> u64 {
-        clock::wall_milliseconds()
-    }
 }
 
 /// Starts the Kubernetes watches. Returns when they run; before savefiles, when the initial lists are complete or the wait
@@ -104,7 +100,7 @@ pub(super) fn watch_kubernetes(
     settings: &Settings,
     publisher: Publisher,
     on_start: impl FnOnce(Arc<Health>),
-    stop: super::StopAtEnd,
+    stop: StopAtEnd,
 ) -> Result<JoinHandle<()>, Failure> {
     let selectors = LabelSelectors {
         workload_labels: settings.attribution.workload_labels.clone(),

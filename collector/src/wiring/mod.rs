@@ -9,7 +9,7 @@ mod kept_file;
 mod reload;
 mod state;
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use flowproto::explain::{Bounds, Explainer};
 use kipfix_service::admin::{self, Listener};
-use kipfix_service::exit::Failure;
+use kipfix_service::exit::{Failure, check_stdout};
 use kipfix_service::exposition::{self, Chunks, Format};
 use kipfix_service::logs;
 use kipfix_service::settings::{BadSettings, CommandLine};
@@ -86,27 +86,15 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
     // With savefiles, only sockets whose flags are given are opened.
     let is_offline = !settings.input.read.is_empty();
     let is_listening = !is_offline || command_line.is_given("listen");
-    let token_file = settings.http.http_token_file.as_deref();
-    let token = token_file
-        .map(|path| BearerToken::load(path, clock::monotonic()))
-        .transpose()
-        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    let token = load_token(&settings)?;
     let engine = settings.engine()?;
-    let http = if !is_offline || command_line.is_given("http") {
-        let listener = Listener::bind("http", settings.http.http.0)?;
-        Some(listener.with_tls("http_tls", settings.http.tls.files()?.as_ref())?)
+    let is_serving = !is_offline || command_line.is_given("http");
+    let http = is_serving.then(|| bind_http(&settings)).transpose()?;
+    let (sockets, policy) = if is_listening {
+        let sockets = Sockets::bind(&settings.input.listen, settings.sockets())?;
+        (sockets, OverflowPolicy::Drop)
     } else {
-        None
-    };
-    let sockets = if is_listening {
-        Sockets::bind(&settings.input.listen, settings.sockets())?
-    } else {
-        Sockets::default()
-    };
-    let policy = if is_listening {
-        OverflowPolicy::Drop
-    } else {
-        OverflowPolicy::Block
+        (Sockets::default(), OverflowPolicy::Block)
     };
     let (index, published) = (writer.current(), external.published());
     let signals = Signals {
@@ -132,7 +120,7 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
         let on_start = |health| {
             collector.scrape.kubernetes.get_or_init(|| health);
         };
-        let ending = StopAtEnd(stop.clone());
+        let ending = stop.at_end();
         let watching =
             inventory::watch_kubernetes(access, writer, &settings, publisher, on_start, ending)?;
         threads.push(("the Kubernetes watch", watching));
@@ -163,6 +151,18 @@ fn start(
 ) -> anyhow::Result<Receiver> {
     let thread = std::thread::Builder::new().name(name.into()).spawn(receive);
     thread.with_context(|| format!("cannot start the thread {name:?}"))
+}
+
+fn load_token(settings: &Settings) -> Result<Option<BearerToken>, Failure> {
+    let file = settings.http.http_token_file.as_deref();
+    file.map(|path| BearerToken::load(path, clock::monotonic()))
+        .transpose()
+        .map_err(|error| Failure::BadSettings(error.to_string()))
+}
+
+fn bind_http(settings: &Settings) -> Result<Listener, Failure> {
+    let listener = Listener::bind("http", settings.http.http.0)?;
+    listener.with_tls("http_tls", settings.http.tls.files()?.as_ref())
 }
 
 fn run_explain(command_line: &CommandLine<Flags>, settings: &Settings) -> Result<(), Failure> {
@@ -299,17 +299,17 @@ impl Collector {
         let sockets = scrape.sockets.chunks(sockets_per_worker(true));
         for (sockets, pipeline) in sockets.zip(&mut pipelines) {
             let (sockets, senders) = (sockets.to_vec(), Arc::clone(&scrape.senders));
-            let ending = StopAtEnd(stop.clone());
+            let ending = stop.at_end();
             threads.push(start("receive", move || {
-                udp_loop::receive(&pipeline, &sockets, &senders, &ending.0)
+                udp_loop::receive(&pipeline, &sockets, &senders, ending.as_ref())
             })?);
         }
         let listeners = scrape.listeners.chunks(sockets_per_worker(false));
         for (listeners, pipeline) in listeners.zip(pipelines) {
             let (listeners, connections) = (listeners.to_vec(), Arc::clone(&scrape.connections));
-            let ending = StopAtEnd(stop.clone());
+            let ending = stop.at_end();
             threads.push(start("connections", move || {
-                tcp::receive(&pipeline, &listeners, &connections, &ending.0)
+                tcp::receive(&pipeline, &listeners, &connections, ending.as_ref())
             })?);
         }
         Ok(threads)
@@ -343,12 +343,7 @@ impl Collector {
                 }
             }
         };
-        match write() {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(anyhow!("print_metrics: cannot write stdout: {error}").into())
-            }
-            _ => Ok(()),
-        }
+        check_stdout(write(), "print_metrics: cannot write stdout")
     }
 }
 
@@ -389,21 +384,6 @@ fn warn_of_unknown_fields(settings: &Settings) {
             name,
             "flow_log_fields: no element and no member of the flow log"
         );
-    }
-}
-
-/// Asks to stop when its thread ends, for whatever reason: a dead stage ends the process.
-struct StopAtEnd(Stop);
-
-impl AsRef<Stop> for StopAtEnd {
-    fn as_ref(&self) -> &Stop {
-        &self.0
-    }
-}
-
-impl Drop for StopAtEnd {
-    fn drop(&mut self) {
-        self.0.set();
     }
 }
 

@@ -14,7 +14,10 @@ pub struct CaptureCounters {
     /// Captures that are open now.
     pub open: usize,
     /// Counts of first packets.
-    pub first_packets: FirstPacketCounters,
+    pub first_packets: CookedCounters,
+    /// Datagrams of these that the kernel dropped while the probe did not keep up with the captured
+    /// interfaces, and read few of them for that reason.
+    pub first_packets_left_out: u64,
     /// Counts of DNS answers.
     pub dns_answers: CookedCounters,
     /// Counts of the connection table of the kernel.
@@ -43,18 +46,6 @@ pub struct CookedCounters {
     pub frames: u64,
     /// Frames that the kernel dropped because the buffer was full.
     pub dropped: u64,
-}
-
-/// Counts of the capture of first packets since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FirstPacketCounters {
-    /// Frames captured.
-    pub frames: u64,
-    /// Frames that the kernel dropped because the buffer was full.
-    pub dropped: u64,
-    /// Datagrams that the kernel dropped while the probe did not keep up with the captured
-    /// interfaces, and read few of them for that reason.
-    pub left_out: u64,
 }
 
 impl CaptureCounters {

@@ -20,7 +20,7 @@ use kipfix_export::own_endpoints::OwnEndpoint;
 
 use super::clock::wall_clock_ns;
 use super::cooked::CookedCapture;
-use super::counters::FirstPacketCounters;
+use super::counters::CookedCounters;
 use super::frame::{Frame, ObservationPoint};
 
 /// Octets captured of each packet: the cooked header, an IPv6 header with options, a TCP header.
@@ -183,18 +183,18 @@ impl FirstPacketCapture {
         Ok(())
     }
 
-    /// Counts so far.
-    pub(super) fn counters(&mut self) -> FirstPacketCounters {
+    /// Counts so far, and how many more datagrams were dropped while the probe was behind.
+    pub(super) fn counters(&mut self) -> (CookedCounters, u64) {
         let (syns, datagrams) = (self.syns.counters(), self.datagrams.counters());
         let before = std::mem::replace(&mut self.datagrams_dropped, datagrams.dropped);
         if std::mem::take(&mut self.was_behind) {
             self.left_out += datagrams.dropped - before;
         }
-        FirstPacketCounters {
+        let counters = CookedCounters {
             frames: syns.frames + datagrams.frames,
             dropped: syns.dropped + datagrams.dropped - self.left_out,
-            left_out: self.left_out,
-        }
+        };
+        (counters, self.left_out)
     }
 }
 

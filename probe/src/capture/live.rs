@@ -295,7 +295,10 @@ impl LiveCapture {
             }
         }
         if let Some(capture) = &mut self.first_packets {
-            self.counters.first_packets = capture.counters();
+            (
+                self.counters.first_packets,
+                self.counters.first_packets_left_out,
+            ) = capture.counters();
         }
         if let Some(capture) = &mut self.dns_answers {
             self.counters.dns_answers = capture.counters();

@@ -149,7 +149,7 @@ impl Metrics {
                 counters.first_packets.dropped
             });
             table.known_counter(missed.with_label_values(&["backlog"]), |counters| {
-                counters.first_packets.left_out
+                counters.first_packets_left_out
             });
         })?;
         let pipeline = MetricTable::new(&new, |table| {

@@ -4,12 +4,12 @@
 mod totals;
 mod view;
 
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use kipfix_service::exit::Failure;
+use kipfix_service::exit::{Failure, check_stdout};
 use kipfix_service::logs::{self, LogFormat};
 use kipfix_service::signals::Stop;
 use kipfix_service::terminal::{Action, Browser, Terminal};
@@ -110,13 +110,8 @@ fn print_once(
     let title = view.title(&snapshot, rates, screen.drops.get());
     let lines = std::iter::once(title).chain(table.lines(None, None));
     let text: String = lines.map(|line| line + "\n").collect();
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            let error = anyhow::Error::new(error);
-            return Err(error.context("cannot write stdout").into());
-        }
-        _ => {}
-    }
+    let written = std::io::stdout().lock().write_all(text.as_bytes());
+    check_stdout(written, "cannot write stdout")?;
     metered
 }
 

@@ -22,11 +22,11 @@ mod text;
 mod within;
 mod yaml;
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 
 use serde::Serialize;
 
-use crate::exit::Failure;
+use crate::exit::{Failure, check_stdout};
 
 pub use crate::exit::BadSettings;
 pub use command_line::{CommandLine, Daemon};
@@ -43,10 +43,6 @@ pub use within::{Within, within};
 pub fn print<S: Serialize>(settings: &S) -> Result<(), Failure> {
     let text = yaml::text(settings).map_err(anyhow::Error::from)?;
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(anyhow::Error::new(error)
-            .context("cannot write the settings to stdout")
-            .into()),
-        _ => Ok(()),
-    }
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    check_stdout(written, "cannot write the settings to stdout")
 }

@@ -26,12 +26,12 @@ pub struct ClickHouse {
 
 impl ClickHouse {
     /// Starts a server. With `password`, inserts need it. Calls [`skip`] and returns `None` if that is not possible.
-    pub fn start(test: &str, password: Option<&str>) -> Option<Self> {
-        if missing(test, &["python3"]) {
+    pub fn start(password: Option<&str>) -> Option<Self> {
+        if missing(&["python3"]) {
             return None;
         }
         let engine = program::built_by("clickhouse_engine.sh");
-        let engine = engine.map_err(|reason| skip(test, &reason)).ok()?;
+        let engine = engine.map_err(|reason| skip(&reason)).ok()?;
         let folder = tempfile::tempdir().expect("a folder");
         let (port, tls_port) = (free_tcp_port(), free_tcp_port());
         let certificates = Certificates::new();

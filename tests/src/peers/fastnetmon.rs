@@ -5,77 +5,67 @@ use std::net::IpAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{Reading, Sequence};
+use super::{Reading, Receiver, Sequence};
 use crate::flows::Flows;
-use crate::program::{self, Running, free_udp_port};
+use crate::program;
 
 /// A running fastnetmon.
 pub struct Fastnetmon {
-    running: Running,
-    folder: tempfile::TempDir,
-    /// Its port on 127.0.0.1.
-    pub port: u16,
+    /// Where it receives.
+    pub receiver: Receiver,
 }
 
 impl Fastnetmon {
     /// Starts the installed one, which counts the addresses of the generated traffic.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = free_udp_port();
-        let file = |name: &str| folder.path().join(name).display().to_string();
-        // It reserves memory for each IPv4 address of these networks.
-        std::fs::write(file("networks"), "10.1.0.0/16\nfd00::/16\n").expect("networks");
-        std::fs::write(file("whitelist"), "").expect("a list");
-        let lines = [
-            "enable_ban = off".to_owned(),
-            "netflow = on".to_owned(),
-            "netflow_host = 127.0.0.1".to_owned(),
-            format!("netflow_port = {port}"),
-            "netflow_sampling_ratio = 1".to_owned(),
-            "dump_all_traffic = on".to_owned(),
-            "process_incoming_traffic = on".to_owned(),
-            "process_outgoing_traffic = on".to_owned(),
-            "enable_api = off".to_owned(),
-            "prometheus = off".to_owned(),
-            format!("networks_list_path = {}", file("networks")),
-            format!("white_list_path = {}", file("whitelist")),
-            format!("pid_path = {}", file("pid")),
-            format!("cli_stats_file_path = {}", file("statistics")),
-            format!("cli_stats_ipv6_file_path = {}", file("statistics6")),
-        ];
-        std::fs::write(file("settings"), lines.join("\n") + "\n").expect("settings");
-        let log = File::create(folder.path().join("log")).expect("a log");
-        let mut command = Command::new("fastnetmon");
-        command.args(["--configuration_file", &file("settings")]);
-        command.args(["--log_to_console", "--disable_pid_logic"]);
-        let running = Running::start(command.stdout(log).stderr(Stdio::null()));
-        program::wait_for_udp(running.pid(), port);
-        Self {
-            running,
-            folder,
-            port,
-        }
-    }
-
-    /// Sends datagrams to it, no more at a time than its socket buffer holds.
-    pub fn receive(&self, datagrams: &[Vec<u8>]) {
-        super::feed(self.running.pid(), self.port, datagrams);
+        let receiver = Receiver::start(|folder, port| {
+            let file = |name: &str| folder.join(name).display().to_string();
+            // It reserves memory for each IPv4 address of these networks.
+            std::fs::write(file("networks"), "10.1.0.0/16\nfd00::/16\n").expect("networks");
+            std::fs::write(file("whitelist"), "").expect("a list");
+            let lines = [
+                "enable_ban = off".to_owned(),
+                "netflow = on".to_owned(),
+                "netflow_host = 127.0.0.1".to_owned(),
+                format!("netflow_port = {port}"),
+                "netflow_sampling_ratio = 1".to_owned(),
+                "dump_all_traffic = on".to_owned(),
+                "process_incoming_traffic = on".to_owned(),
+                "process_outgoing_traffic = on".to_owned(),
+                "enable_api = off".to_owned(),
+                "prometheus = off".to_owned(),
+                format!("networks_list_path = {}", file("networks")),
+                format!("white_list_path = {}", file("whitelist")),
+                format!("pid_path = {}", file("pid")),
+                format!("cli_stats_file_path = {}", file("statistics")),
+                format!("cli_stats_ipv6_file_path = {}", file("statistics6")),
+            ];
+            std::fs::write(file("settings"), lines.join("\n") + "\n").expect("settings");
+            let log = File::create(folder.join("log")).expect("a log");
+            let mut command = Command::new("fastnetmon");
+            command.args(["--configuration_file", &file("settings")]);
+            command.args(["--log_to_console", "--disable_pid_logic"]);
+            command.stdout(log).stderr(Stdio::null());
+            command
+        });
+        Self { receiver }
     }
 
     /// Stops it and returns what it received.
     pub fn finish(self) -> Reading {
-        program::wait_for_udp_read(self.running.pid(), self.port);
-        // It writes its log at once, and its end can take long.
-        let path = self.folder.path().join("log");
-        let length = || std::fs::metadata(&path).map_or(0, |file| file.len());
-        let mut before = length();
-        let is_complete = || {
-            std::thread::sleep(Duration::from_millis(300));
-            std::mem::replace(&mut before, length()) == before && before > 0
-        };
-        program::eventually(Duration::from_secs(20), is_complete);
-        self.running.kill();
-        let log = std::fs::read_to_string(path).expect("its log");
+        let folder = self.receiver.end(|running, folder| {
+            // It writes its log at once, and its end can take long.
+            let path = folder.join("log");
+            let length = || std::fs::metadata(&path).map_or(0, |file| file.len());
+            let mut before = length();
+            let is_complete = || {
+                std::thread::sleep(Duration::from_millis(300));
+                std::mem::replace(&mut before, length()) == before && before > 0
+            };
+            program::eventually(Duration::from_secs(20), is_complete);
+            running.kill();
+        });
+        let log = std::fs::read_to_string(folder.path().join("log")).expect("its log");
         let mut flows = Flows::default();
         let mut records = 0;
         for line in log.lines() {

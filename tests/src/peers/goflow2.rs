@@ -4,59 +4,46 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Reading, Sequence};
+use super::{Reading, Receiver, Sequence};
 use crate::flows::Flows;
-use crate::program::{self, Running, free_udp_port};
+use crate::program;
 use crate::skip;
 
 /// A running goflow2.
 pub struct Goflow2 {
-    running: Running,
-    folder: tempfile::TempDir,
-    /// Its port on 127.0.0.1.
-    pub port: u16,
+    /// Where it receives.
+    pub receiver: Receiver,
 }
 
 impl Goflow2 {
     /// The program (`tests/go_program.sh`). Calls [`skip`] and returns `None` if it cannot be built.
-    pub fn program(test: &str) -> Option<PathBuf> {
+    pub fn program() -> Option<PathBuf> {
         let built = program::built_by("go_program.sh goflow2");
-        built.map_err(|reason| skip(test, &reason)).ok()
+        built.map_err(|reason| skip(&reason)).ok()
     }
 
     /// Starts it with one worker, which reads in order: several could read records before their template.
     pub fn start(program: &PathBuf) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = free_udp_port();
-        let listen =
-            format!("netflow://127.0.0.1:{port}?count=1&workers=1&queue_size=100000&blocking=true");
-        let mut command = Command::new(program);
-        command.args(["-listen", &listen, "-addr", ""]);
-        command.args(["-format", "json", "-transport.file"]);
-        command.arg(folder.path().join("flows.json"));
-        let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
-        program::wait_for_udp(running.pid(), port);
-        Self {
-            running,
-            folder,
-            port,
-        }
-    }
-
-    /// Sends datagrams to it, no more at a time than its socket buffer holds.
-    pub fn receive(&self, datagrams: &[Vec<u8>]) {
-        super::feed(self.running.pid(), self.port, datagrams);
+        let receiver = Receiver::start(|folder, port| {
+            let parameters = "count=1&workers=1&queue_size=100000&blocking=true";
+            let listen = format!("netflow://127.0.0.1:{port}?{parameters}");
+            let mut command = Command::new(program);
+            command.args(["-listen", &listen, "-addr", ""]);
+            command.args(["-format", "json", "-transport.file"]);
+            command.arg(folder.join("flows.json"));
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        });
+        Self { receiver }
     }
 
     /// Stops it and returns its records, sorted, without the time of reception.
     pub fn records(self) -> Vec<Value> {
-        program::wait_for_udp_read(self.running.pid(), self.port);
-        self.running.interrupt(Duration::from_secs(20));
-        let text = std::fs::read_to_string(self.folder.path().join("flows.json"));
+        let folder = self.receiver.interrupt();
+        let text = std::fs::read_to_string(folder.path().join("flows.json"));
         let text = text.expect("it wrote");
         // A sequence of JSON objects with any separators.
         let objects = serde_json::Deserializer::from_str(&text).into_iter::<Value>();

@@ -2,46 +2,37 @@
 
 use std::fs::File;
 use std::process::Stdio;
-use std::time::Duration;
 
-use super::{Reading, Sequence, Suite};
+use super::{Reading, Receiver, Sequence, Suite};
 use crate::flows::Flows;
-use crate::program::{self, Running, free_udp_port};
 
 /// A running ipfixcol2.
 pub struct Ipfixcol2 {
-    running: Running,
-    folder: tempfile::TempDir,
-    /// Its port on 127.0.0.1.
-    pub port: u16,
+    /// Where it receives.
+    pub receiver: Receiver,
 }
 
 impl Ipfixcol2 {
     /// Starts the one of a suite.
     pub fn of(suite: &Suite) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = free_udp_port();
-        let settings = folder.path().join("settings.xml");
-        std::fs::write(&settings, configuration(port)).expect("settings");
-        let out = File::create(folder.path().join("out")).expect("a file");
-        let mut command = suite.command("ipfixcol2");
-        command.args(["-v", "-p"]).arg(suite.plugins("ipfixcol2"));
-        command.arg("-e").arg(suite.file("etc/libfds"));
-        command.arg("-c").arg(settings);
-        let running = Running::start(command.stdout(out).stderr(Stdio::null()));
-        program::wait_for_udp(running.pid(), port);
-        Self {
-            running,
-            folder,
-            port,
-        }
+        let receiver = Receiver::start(|folder, port| {
+            let settings = folder.join("settings.xml");
+            std::fs::write(&settings, configuration(port)).expect("settings");
+            let out = File::create(folder.join("out")).expect("a file");
+            let mut command = suite.command("ipfixcol2");
+            command.args(["-v", "-p"]).arg(suite.plugins("ipfixcol2"));
+            command.arg("-e").arg(suite.file("etc/libfds"));
+            command.arg("-c").arg(settings);
+            command.stdout(out).stderr(Stdio::null());
+            command
+        });
+        Self { receiver }
     }
 
     /// Stops it and returns what it received.
     pub fn finish(self) -> Reading {
-        program::wait_for_udp_read(self.running.pid(), self.port);
-        self.running.interrupt(Duration::from_secs(20));
-        let text = std::fs::read_to_string(self.folder.path().join("out")).expect("its output");
+        let folder = self.receiver.interrupt();
+        let text = std::fs::read_to_string(folder.path().join("out")).expect("its output");
         let records: String = text
             .lines()
             .filter(|line| line.starts_with('{'))

@@ -50,12 +50,12 @@ pub const PASSWORD: &str = "correct horse";
 impl Kafka {
     /// Starts a broker. Calls [`skip`] and returns `None` if that is not possible. With `keystore`, a PEM file of a key
     /// and a certificate, it also has a port with TLS and SASL.
-    pub fn start(test: &str, keystore: Option<&Path>) -> Option<Self> {
-        if missing(test, &["java", "kcat", "protoc"]) {
+    pub fn start(keystore: Option<&Path>) -> Option<Self> {
+        if missing(&["java", "kcat", "protoc"]) {
             return None;
         }
         let libs = program::built_by("kafka_broker.sh");
-        let libs = libs.map_err(|reason| skip(test, &reason)).ok()?;
+        let libs = libs.map_err(|reason| skip(&reason)).ok()?;
         let mut broker = Self {
             libs,
             folder: tempfile::tempdir().expect("a folder"),

@@ -31,17 +31,17 @@ pub enum Language {
 
 impl Libraries {
     /// The libraries that `tests/libraries.sh` installs. Calls [`skip`] and returns `None` if that is not possible.
-    pub fn of(test: &str, language: Language) -> Option<Self> {
+    pub fn of(language: Language) -> Option<Self> {
         let (interpreter, script) = match language {
             Language::Python => ("python3", "libraries.sh python"),
             Language::Grpc => ("python3", "libraries.sh grpc"),
             Language::Node => ("node", "libraries.sh node"),
         };
-        if missing(test, &[interpreter]) {
+        if missing(&[interpreter]) {
             return None;
         }
         let modules = program::built_by(script);
-        let modules = modules.map_err(|reason| skip(test, &reason)).ok()?;
+        let modules = modules.map_err(|reason| skip(&reason)).ok()?;
         Some(Self { language, modules })
     }
 

@@ -11,6 +11,7 @@ mod nfacctd;
 mod nfcapd;
 mod openssl;
 mod ra;
+mod receiver;
 mod suite;
 mod tshark;
 
@@ -26,6 +27,7 @@ pub use nfacctd::Nfacctd;
 pub use nfcapd::{Nfcapd, NfcapdReading};
 pub use openssl::openssl;
 pub use ra::Ra;
+pub use receiver::Receiver;
 pub use suite::Suite;
 pub use tshark::tshark;
 
@@ -83,10 +85,10 @@ fn feed(pid: u32, port: u16, datagrams: &[Vec<u8>]) {
 }
 
 /// Calls [`skip`] and returns true if a program is not installed.
-pub fn missing(test: &str, programs: &[&str]) -> bool {
+pub fn missing(programs: &[&str]) -> bool {
     let absent = programs.iter().find(|program| !is_installed(program));
     if let Some(program) = absent {
-        skip(test, &format!("{program} is not installed"));
+        skip(&format!("{program} is not installed"));
     }
     absent.is_some()
 }

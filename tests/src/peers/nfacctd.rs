@@ -5,16 +5,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Reading, Sequence, Suite};
+use super::{Reading, Receiver, Sequence, Suite};
 use crate::flows::Flows;
-use crate::program::{self, Running, free_udp_port};
+use crate::program;
 
 /// A running nfacctd. It writes its sums at its end.
 pub struct Nfacctd {
-    running: Running,
-    folder: tempfile::TempDir,
-    /// Its port on 127.0.0.1.
-    pub port: u16,
+    /// Where it receives.
+    pub receiver: Receiver,
 }
 
 impl Nfacctd {
@@ -26,36 +24,31 @@ impl Nfacctd {
 
     /// Like [`start`](Self::start), for the program of a suite.
     pub fn of(suite: &Suite, more: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = free_udp_port();
-        let file = |name: &str| folder.path().join(name);
-        let mut lines = vec![
-            "daemonize: false".to_owned(),
-            "nfacctd_ip: 127.0.0.1".to_owned(),
-            format!("nfacctd_port: {port}"),
-            // It logs unexpected sequence numbers.
-            "nfacctd_disable_checks: false".to_owned(),
-            "plugins: print".to_owned(),
-            "aggregate: src_host, dst_host, src_port, dst_port, proto, flows".to_owned(),
-            "print_output: json".to_owned(),
-            "print_refresh_time: 3600".to_owned(),
-            "plugin_buffer_size: 10240".to_owned(),
-            "plugin_pipe_size: 10240000".to_owned(),
-            format!("print_output_file: {}", file("sums").display()),
-        ];
-        lines.extend(more.iter().map(|line| (*line).to_owned()));
-        std::fs::write(file("settings"), lines.join("\n") + "\n").expect("settings");
-        let log = File::create(file("log")).expect("a log");
-        let mut command = suite.command("nfacctd");
-        command.arg("-f").arg(file("settings"));
-        command.stdout(log.try_clone().expect("a log")).stderr(log);
-        let running = Running::start(&mut command);
-        program::wait_for_udp(running.pid(), port);
-        Self {
-            running,
-            folder,
-            port,
-        }
+        let receiver = Receiver::start(|folder, port| {
+            let file = |name: &str| folder.join(name);
+            let mut lines = vec![
+                "daemonize: false".to_owned(),
+                "nfacctd_ip: 127.0.0.1".to_owned(),
+                format!("nfacctd_port: {port}"),
+                // It logs unexpected sequence numbers.
+                "nfacctd_disable_checks: false".to_owned(),
+                "plugins: print".to_owned(),
+                "aggregate: src_host, dst_host, src_port, dst_port, proto, flows".to_owned(),
+                "print_output: json".to_owned(),
+                "print_refresh_time: 3600".to_owned(),
+                "plugin_buffer_size: 10240".to_owned(),
+                "plugin_pipe_size: 10240000".to_owned(),
+                format!("print_output_file: {}", file("sums").display()),
+            ];
+            lines.extend(more.iter().map(|line| (*line).to_owned()));
+            std::fs::write(file("settings"), lines.join("\n") + "\n").expect("settings");
+            let log = File::create(file("log")).expect("a log");
+            let mut command = suite.command("nfacctd");
+            command.arg("-f").arg(file("settings"));
+            command.stdout(log.try_clone().expect("a log")).stderr(log);
+            command
+        });
+        Self { receiver }
     }
 
     /// Waits until nfacctd is ready. Its plugin is a separate process that does not report it.
@@ -65,10 +58,9 @@ impl Nfacctd {
 
     /// Interrupts it and returns what it received.
     pub fn finish(self) -> Reading {
-        program::wait_for_udp_read(self.running.pid(), self.port);
-        self.running.interrupt(Duration::from_secs(20));
-        let text = written(&self.folder.path().join("sums"));
-        let log = std::fs::read(self.folder.path().join("log")).expect("its log");
+        let folder = self.receiver.interrupt();
+        let text = written(&folder.path().join("sums"));
+        let log = std::fs::read(folder.path().join("log")).expect("its log");
         let log = String::from_utf8_lossy(&log).into_owned();
         let mut flows = Flows::default();
         let mut records = 0;

@@ -4,17 +4,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 
-use super::{Reading, Sequence, Suite};
+use super::{Reading, Receiver, Sequence, Suite};
 use crate::flows::Flows;
-use crate::program::{self, Running, free_udp_port};
+use crate::program;
 
 /// A running nfcapd.
 pub struct Nfcapd {
     suite: Suite,
-    folder: tempfile::TempDir,
-    running: Running,
-    /// Its port on 127.0.0.1.
-    pub port: u16,
+    /// Where it receives.
+    pub receiver: Receiver,
 }
 
 /// The records that nfcapd stored.
@@ -31,28 +29,22 @@ impl Nfcapd {
 
     /// Starts it with a large socket buffer.
     pub fn of(suite: Suite) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = free_udp_port();
-        let mut command = suite.command("nfcapd");
-        command.args(["-b", "127.0.0.1", "-t", "3600", "-B", "16777216", "-p"]);
-        command.arg(port.to_string()).arg("-w").arg(folder.path());
-        let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
-        program::wait_for_udp(running.pid(), port);
-        Self {
-            suite,
-            folder,
-            running,
-            port,
-        }
+        let receiver = Receiver::start(|folder, port| {
+            let mut command = suite.command("nfcapd");
+            command.args(["-b", "127.0.0.1", "-t", "3600", "-B", "16777216", "-p"]);
+            command.arg(port.to_string()).arg("-w").arg(folder);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        });
+        Self { suite, receiver }
     }
 
     /// Stops it.
     pub fn finish(self) -> NfcapdReading {
-        program::wait_for_udp_read(self.running.pid(), self.port);
-        self.running.terminate();
+        let folder = self.receiver.end(|running, _| drop(running.terminate()));
         NfcapdReading {
             suite: self.suite,
-            folder: self.folder,
+            folder,
         }
     }
 }

@@ -2,54 +2,40 @@
 
 use std::fs::File;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use super::{Reading, Sequence};
+use super::{Reading, Receiver, Sequence};
 use crate::flows::Flows;
-use crate::program::{self, Running, free_udp_port};
 
 /// The printed fields.
 const FIELDS: &str = "saddr daddr proto sport dport spkts sbytes dpkts dbytes";
 
 /// A running ra, which reads NetFlow v5 and v9.
 pub struct Ra {
-    running: Running,
-    folder: tempfile::TempDir,
-    /// Its port on 127.0.0.1.
-    pub port: u16,
+    /// Where it receives.
+    pub receiver: Receiver,
 }
 
 impl Ra {
     /// Starts the installed one, without the configuration of the user.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = free_udp_port();
-        let settings = folder.path().join("ra.conf");
-        std::fs::write(&settings, "").expect("settings");
-        let out = File::create(folder.path().join("out")).expect("a file");
-        let mut command = Command::new("ra");
-        command.arg("-F").arg(settings);
-        command.args(["-C", &format!("127.0.0.1:{port}"), "-nn", "-c", ",", "-s"]);
-        command.args(FIELDS.split(' '));
-        let running = Running::start(command.stdout(out).stderr(Stdio::null()));
-        program::wait_for_udp(running.pid(), port);
-        Self {
-            running,
-            folder,
-            port,
-        }
-    }
-
-    /// Sends datagrams to it, no more at a time than its socket buffer holds.
-    pub fn receive(&self, datagrams: &[Vec<u8>]) {
-        super::feed(self.running.pid(), self.port, datagrams);
+        let receiver = Receiver::start(|folder, port| {
+            let settings = folder.join("ra.conf");
+            std::fs::write(&settings, "").expect("settings");
+            let out = File::create(folder.join("out")).expect("a file");
+            let mut command = Command::new("ra");
+            command.arg("-F").arg(settings);
+            command.args(["-C", &format!("127.0.0.1:{port}"), "-nn", "-c", ",", "-s"]);
+            command.args(FIELDS.split(' '));
+            command.stdout(out).stderr(Stdio::null());
+            command
+        });
+        Self { receiver }
     }
 
     /// Stops it and returns what it received.
     pub fn finish(self) -> Reading {
-        program::wait_for_udp_read(self.running.pid(), self.port);
-        self.running.interrupt(Duration::from_secs(20));
-        let text = std::fs::read_to_string(self.folder.path().join("out")).expect("its output");
+        let folder = self.receiver.interrupt();
+        let text = std::fs::read_to_string(folder.path().join("out")).expect("its output");
         let mut flows = Flows::default();
         let mut records = 0;
         // The first line has the names of the fields.

@@ -20,9 +20,9 @@ impl Suite {
     }
 
     /// The programs that `bench/peers.sh` unpacks. Calls [`skip`] and returns `None` if that is not possible.
-    pub fn unstable(test: &str) -> Option<Self> {
+    pub fn unstable() -> Option<Self> {
         let folder = program::built_by("../bench/peers.sh");
-        let folder = folder.map_err(|reason| skip(test, &reason)).ok()?;
+        let folder = folder.map_err(|reason| skip(&reason)).ok()?;
         Some(Self {
             folder: Some(folder),
         })

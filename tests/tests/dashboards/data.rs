@@ -22,9 +22,8 @@ fn metrics(expr: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_query_of_dashboards_and_rules_finds_data() {
-    let test = "every_query_of_dashboards_and_rules_finds_data";
     if !program::is_installed("prometheus") {
-        return skip(test, "prometheus is not installed");
+        return skip("prometheus is not installed");
     }
     let _turn = take_turn();
     let mut pair = Pair::start();

@@ -25,7 +25,7 @@ fn every_dashboard_is_as_grafana_would_have_saved_it() {
     let schema = match program::built_by("go_program.sh schema") {
         Ok(schema) => schema,
         Err(reason) => {
-            return skip("every_dashboard_is_as_grafana_would_have_saved_it", &reason);
+            return skip(&reason);
         }
     };
     program::output(Command::new(&schema).args(dashboards()));

@@ -135,18 +135,16 @@ fn promtool(http: u16) {
 
 #[test]
 fn prometheus_stores_classic_and_native_histograms_of_connection_health() {
-    let test = "prometheus_stores_classic_and_native_histograms_of_connection_health";
     if !program::is_installed("prometheus") {
-        return skip(test, "prometheus is not installed");
+        return skip("prometheus is not installed");
     }
     compare(Path::new("prometheus"), NativeHistograms::ByFlag);
 }
 
 #[test]
 fn prometheus_3_stores_classic_and_native_histograms_of_connection_health() {
-    let test = "prometheus_3_stores_classic_and_native_histograms_of_connection_health";
     match program::built_by("go_program.sh prometheus") {
         Ok(prometheus) => compare(&prometheus, NativeHistograms::BySetting),
-        Err(reason) => skip(test, &reason),
+        Err(reason) => skip(&reason),
     }
 }

@@ -135,18 +135,16 @@ fn assert_increase(prometheus: &Prometheus, [of_pairs, all]: [u32; 2]) {
 
 #[test]
 fn the_increase_of_short_lived_series_is_what_was_sent() {
-    let test = "the_increase_of_short_lived_series_is_what_was_sent";
     if !program::is_installed("prometheus") {
-        return skip(test, "prometheus is not installed");
+        return skip("prometheus is not installed");
     }
     compare(Path::new("prometheus"));
 }
 
 #[test]
 fn the_increase_of_short_lived_series_is_what_was_sent_in_prometheus_3() {
-    let test = "the_increase_of_short_lived_series_is_what_was_sent_in_prometheus_3";
     match program::built_by("go_program.sh prometheus") {
         Ok(prometheus) => compare(&prometheus),
-        Err(reason) => skip(test, &reason),
+        Err(reason) => skip(&reason),
     }
 }

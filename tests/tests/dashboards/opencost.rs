@@ -167,9 +167,8 @@ fn send(collector: &Collector) {
 
 #[test]
 fn what_prometheus_scrapes_answers_the_queries_of_earlier_versions() {
-    let test = "what_prometheus_scrapes_answers_the_queries_of_earlier_versions";
     if !program::is_installed("prometheus") {
-        return skip(test, "prometheus is not installed");
+        return skip("prometheus is not installed");
     }
     let _turn = take_turn();
     let collector = started("3s");
@@ -209,9 +208,8 @@ fn at(collector: &Collector, seconds: u64) -> Vec<String> {
 
 #[test]
 fn an_hour_of_samples_answers_the_queries_of_the_current_version() {
-    let test = "an_hour_of_samples_answers_the_queries_of_the_current_version";
     if !program::is_installed("prometheus") || !program::is_installed("promtool") {
-        return skip(test, "prometheus is not installed");
+        return skip("prometheus is not installed");
     }
     let _turn = take_turn();
     let collector = started("0s");

@@ -56,9 +56,8 @@ fn value(samples: &[serde_json::Value]) -> f64 {
 
 #[test]
 fn panels_of_other_programs_find_data_under_their_names() {
-    let test = "panels_of_other_programs_find_data_under_their_names";
     if !program::is_installed("prometheus") {
-        return skip(test, "prometheus is not installed");
+        return skip("prometheus is not installed");
     }
     let _turn = take_turn();
     let arguments = [

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use kipfix_tests::program::{Running, eventually, free_tcp_port};
 use kipfix_tests::prometheus::TARGET_LABELS;
-use kipfix_tests::scrape::{body, get};
+use kipfix_tests::scrape::{body, encoded, get};
 
 /// A running one, with its data in a folder that goes with it.
 pub(crate) struct Prometheus {
@@ -169,16 +169,4 @@ impl Prometheus {
         let address = ([127, 0, 0, 1], self.port).into();
         String::from_utf8_lossy(&get(address, path, "")).into_owned()
     }
-}
-
-/// As a part of a URL.
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut url, byte| {
-        if byte.is_ascii_alphanumeric() {
-            url.push(char::from(byte));
-        } else {
-            url += &format!("%{byte:02X}");
-        }
-        url
-    })
 }

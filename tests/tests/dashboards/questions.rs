@@ -146,9 +146,8 @@ fn records() -> Vec<FlowRecord> {
 
 #[test]
 fn every_question_of_a_preset_finds_data() {
-    let test = "every_question_of_a_preset_finds_data";
     if !program::is_installed("prometheus") {
-        return skip(test, "prometheus is not installed");
+        return skip("prometheus is not installed");
     }
     let _turn = take_turn();
     let names = Preset::value_variants()

@@ -10,9 +10,8 @@ use crate::{page, rules};
 
 #[test]
 fn rules_are_as_promtool_wants_them() {
-    let test = "rules_are_as_promtool_wants_them";
     if !program::is_installed("promtool") {
-        return skip(test, "promtool is not installed");
+        return skip("promtool is not installed");
     }
     for rules in rules() {
         check(&rules);

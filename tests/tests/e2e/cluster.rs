@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use kipfix_tests::nodes::Nodes;
-use kipfix_tests::skip;
+use kipfix_tests::skip_test;
 use libtest_mimic::Failed;
 
 /// How many nodes there are.
@@ -21,7 +21,7 @@ impl Cluster {
         let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match nodes.get_or_insert_with(|| Nodes::start(NODES)) {
             Ok(nodes) => test(nodes),
-            Err(reason) => skip(name, reason),
+            Err(reason) => skip_test(name, reason),
         }
         Ok(())
     }

@@ -119,15 +119,7 @@ pub fn installed(nodes: &Nodes) {
         "sum(kipfix_collector_sequence_lost_total) + sum(kipfix_probe_packets_dropped_total)",
     );
 
-    let test = nodes.helm(&[
-        "test",
-        release.name,
-        "--namespace",
-        release.namespace,
-        "--timeout",
-        "120s",
-    ]);
-    assert!(test.contains("Succeeded"), "{test}");
+    release.test();
 
     // A change of settings rolls the pods.
     let before = [release.pods("probe"), release.pods("collector")];

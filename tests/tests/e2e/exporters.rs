@@ -114,15 +114,7 @@ pub fn kipfix_exports_to_third_parties(nodes: &Nodes) {
     );
     let far = pod_address(nodes, "far");
     call(nodes, "client", &format!("udp {far}:7000 20 300 700"));
-    let test = nodes.helm(&[
-        "test",
-        release.name,
-        "--namespace",
-        release.namespace,
-        "--timeout",
-        "120s",
-    ]);
-    assert!(test.contains("Succeeded"), "{test}");
+    release.test();
     release.uninstall();
     assert!(nfcapd.is_alive());
     nfcapd.terminate();

@@ -9,7 +9,7 @@ use kipfix_tests::prometheus::Prometheus;
 /// An installed release.
 pub struct Release<'a> {
     nodes: &'a Nodes,
-    pub name: &'static str,
+    name: &'static str,
     pub namespace: &'static str,
 }
 
@@ -54,6 +54,14 @@ impl<'a> Release<'a> {
     pub fn upgrade(&self, values: &[&str]) {
         let values = [&["--reuse-values"], values].concat();
         self.helm("upgrade", &values);
+    }
+
+    /// `helm test`. Panics if it fails.
+    pub fn test(&self) {
+        let arguments = ["--namespace", self.namespace, "--timeout", "120s"];
+        let arguments = [&["test", self.name], &arguments[..]].concat();
+        let outcome = self.nodes.helm(&arguments);
+        assert!(outcome.contains("Succeeded"), "{outcome}");
     }
 
     fn helm(&self, verb: &str, values: &[&str]) -> String {

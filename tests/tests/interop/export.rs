@@ -18,14 +18,13 @@ use crate::{IPFIX, NETFLOW_5, at_once, send};
 
 #[test]
 fn our_export_is_read_as_it_was_captured() {
-    let test = "our_export_is_read_as_it_was_captured";
     let _turn = take_turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("traffic.pcap");
     let truth = traffic::write(&path, 1500);
     let sinks = EXPORTS.map(|version| (version, Sink::start()));
     let times = Times::default();
-    let readers = readers::all(test, folder.path(), &times);
+    let readers = readers::all(folder.path(), &times);
 
     let mut command = probe();
     command
@@ -69,7 +68,6 @@ fn our_export_is_read_as_it_was_captured() {
 /// A reader that reports no missing Message must be able to detect one.
 #[test]
 fn readers_that_look_at_sequence_numbers_miss_what_is_missing() {
-    let test = "readers_that_look_at_sequence_numbers_miss_what_is_missing";
     let _turn = take_turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("traffic.pcap");
@@ -81,12 +79,12 @@ fn readers_that_look_at_sequence_numbers_miss_what_is_missing() {
         command.args(["--export", &udp(version, sink.port).unwrap()]);
     }
     program::output(&mut command);
-    let with_nfacctd = !missing(test, &["nfacctd"]);
-    let with_nfdump = !missing(test, &["nfcapd", "nfdump"]);
-    let with_tshark = !missing(test, &["tshark"]);
-    let with_ipfix_dump = !missing(test, &["ipfixDump"]);
-    let unstable = Suite::unstable(test);
-    let python = Libraries::of(test, Language::Python);
+    let with_nfacctd = !missing(&["nfacctd"]);
+    let with_nfdump = !missing(&["nfcapd", "nfdump"]);
+    let with_tshark = !missing(&["tshark"]);
+    let with_ipfix_dump = !missing(&["ipfixDump"]);
+    let unstable = Suite::unstable();
+    let python = Libraries::of(Language::Python);
     at_once(sinks, |(version, sink)| {
         let mut datagrams = sink.finish();
         assert!(datagrams.len() > 6);
@@ -100,13 +98,13 @@ fn readers_that_look_at_sequence_numbers_miss_what_is_missing() {
         noticed("kipfix-collector", &ours.finish());
         if with_nfdump {
             let nfcapd = Nfcapd::start();
-            send(&datagrams, nfcapd.port);
+            send(&datagrams, nfcapd.receiver.port);
             noticed("nfdump", &nfcapd.finish().reading());
         }
         if with_nfacctd {
             let nfacctd = Nfacctd::start(&[]);
             Nfacctd::settle();
-            send(&datagrams, nfacctd.port);
+            send(&datagrams, nfacctd.receiver.port);
             noticed("nfacctd", &nfacctd.finish());
         }
         if let Some(unstable) = &unstable {
@@ -114,7 +112,11 @@ fn readers_that_look_at_sequence_numbers_miss_what_is_missing() {
             let nfacctd = Nfacctd::of(unstable, &[]);
             let ipfixcol2 = Ipfixcol2::of(unstable);
             Nfacctd::settle();
-            for port in [nfcapd.port, nfacctd.port, ipfixcol2.port] {
+            for port in [
+                nfcapd.receiver.port,
+                nfacctd.receiver.port,
+                ipfixcol2.receiver.port,
+            ] {
                 send(&datagrams, port);
             }
             noticed("nfdump of Debian unstable", &nfcapd.finish().reading());

@@ -55,11 +55,10 @@ fn wait_for_capture(pid: u32) {
 
 #[test]
 fn ipfixprobe_is_read_as_it_sends() {
-    let test = "ipfixprobe_is_read_as_it_sends";
-    if missing(test, &["tcpreplay", "nfcapd", "nfdump"]) || netns::missing(test) {
+    if missing(&["tcpreplay", "nfcapd", "nfdump"]) || netns::missing() {
         return;
     }
-    let Some(suite) = Suite::unstable(test) else {
+    let Some(suite) = Suite::unstable() else {
         return;
     };
     let _turn = take_turn();
@@ -87,9 +86,8 @@ fn ipfixprobe_is_read_as_it_sends() {
 
 #[test]
 fn fprobe_is_read_as_it_sends() {
-    let test = "fprobe_is_read_as_it_sends";
     let programs = ["fprobe", "tcpreplay", "nfcapd", "nfdump"];
-    if missing(test, &programs) || netns::missing(test) {
+    if missing(&programs) || netns::missing() {
         return;
     }
     let _turn = take_turn();

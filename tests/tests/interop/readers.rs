@@ -49,34 +49,34 @@ pub(crate) fn udp(version: &str, port: u16) -> Option<String> {
 }
 
 /// Starts all readers that can run on this machine. Sinks write the captures of `folder` before they are read.
-pub(crate) fn all(test: &str, folder: &Path, times: &Times) -> Vec<Reader> {
+pub(crate) fn all(folder: &Path, times: &Times) -> Vec<Reader> {
     let versions = VERSIONS.map(|(version, _)| version);
     let mut readers = ours(folder);
     let installed = Suite::installed();
-    if !missing(test, &["nfcapd", "nfdump"]) {
+    if !missing(&["nfcapd", "nfdump"]) {
         readers.extend(versions.map(|version| nfcapd("nfdump", &installed, version, Some(times))));
     }
-    if !missing(test, &["tshark"]) {
+    if !missing(&["tshark"]) {
         readers.extend(versions.map(|version| tshark(version, folder)));
     }
-    if !missing(test, &["ipfixDump"]) {
-        readers.extend(ipfix_dump(test, folder));
+    if !missing(&["ipfixDump"]) {
+        readers.extend(ipfix_dump(folder));
     }
-    if let Some(program) = Goflow2::program(test) {
+    if let Some(program) = Goflow2::program() {
         readers.extend(versions.map(|version| goflow2(version, folder, &program)));
     }
-    if !missing(test, &["nfacctd"]) {
+    if !missing(&["nfacctd"]) {
         let peer = "pmacct (nfacctd)";
         readers.extend(versions.map(|version| nfacctd(peer, &installed, version)));
     }
-    if let Some(unstable) = Suite::unstable(test) {
+    if let Some(unstable) = Suite::unstable() {
         let peer = "nfdump, Debian unstable";
         readers.extend(versions.map(|version| nfcapd(peer, &unstable, version, None)));
         let peer = "pmacct (nfacctd), Debian unstable";
         readers.extend(versions.map(|version| nfacctd(peer, &unstable, version)));
         readers.extend(versions.map(|version| ipfixcol2(&unstable, version)));
     }
-    if let Some(libraries) = Libraries::of(test, Language::Python) {
+    if let Some(libraries) = Libraries::of(Language::Python) {
         let netflow = ("netflow (PyPI)", "netflow");
         let of_netflow = |version| library(&libraries, netflow, version, folder);
         readers.extend([REGISTERED, NETFLOW_9, NETFLOW_5].map(of_netflow));
@@ -85,15 +85,15 @@ pub(crate) fn all(test: &str, folder: &Path, times: &Times) -> Vec<Reader> {
         let ipfix = ("ipfix (PyPI)", "ipfix");
         readers.push(library(&libraries, ipfix, IPFIX, folder));
     }
-    if let Some(libraries) = Libraries::of(test, Language::Node) {
+    if let Some(libraries) = Libraries::of(Language::Node) {
         let node = ("node-netflowv9 (npm)", "node-netflowv9");
         let of_node = |version| library(&libraries, node, version, folder);
         readers.extend([NETFLOW_9, NETFLOW_5].map(of_node));
     }
-    if !missing(test, &["ra"]) {
+    if !missing(&["ra"]) {
         readers.extend([NETFLOW_9, NETFLOW_5].map(|version| ra(version, folder)));
     }
-    if !missing(test, &["fastnetmon"]) {
+    if !missing(&["fastnetmon"]) {
         readers.extend(versions.map(|version| fastnetmon(version, folder)));
     }
     Nfacctd::settle();
@@ -135,7 +135,7 @@ fn nfcapd(
         release: suite.release("nfdump", "nfcapd", "-V"),
         version,
         transport: "UDP",
-        target: udp(version, nfcapd.port),
+        target: udp(version, nfcapd.receiver.port),
         finish: Box::new(move || {
             let stored = nfcapd.finish();
             if let Some(times) = times {
@@ -154,7 +154,7 @@ fn nfacctd(peer: &'static str, suite: &Suite, version: &'static str) -> Reader {
         release: suite.release("pmacct", "nfacctd", "-V"),
         version,
         transport: "UDP",
-        target: udp(version, nfacctd.port),
+        target: udp(version, nfacctd.receiver.port),
         finish: Box::new(move || nfacctd.finish()),
     }
 }
@@ -166,7 +166,7 @@ fn ipfixcol2(suite: &Suite, version: &'static str) -> Reader {
         release: suite.release("ipfixcol2", "ipfixcol2", "-V"),
         version,
         transport: "UDP",
-        target: udp(version, ipfixcol2.port),
+        target: udp(version, ipfixcol2.receiver.port),
         finish: Box::new(move || ipfixcol2.finish()),
     }
 }
@@ -180,7 +180,7 @@ fn ra(version: &'static str, folder: &Path) -> Reader {
         transport: "UDP",
         target: None,
         finish: Box::new(move || {
-            ra.receive(&udp_payloads(&capture, 4739));
+            ra.receiver.receive(&udp_payloads(&capture, 4739));
             ra.finish()
         }),
     }
@@ -195,7 +195,7 @@ fn fastnetmon(version: &'static str, folder: &Path) -> Reader {
         transport: "UDP",
         target: None,
         finish: Box::new(move || {
-            fastnetmon.receive(&udp_payloads(&capture, 4739));
+            fastnetmon.receiver.receive(&udp_payloads(&capture, 4739));
             fastnetmon.finish()
         }),
     }
@@ -229,7 +229,7 @@ fn goflow2(version: &'static str, folder: &Path, program: &PathBuf) -> Reader {
         transport: "UDP",
         target: None,
         finish: Box::new(move || {
-            goflow2.receive(&udp_payloads(&capture, 4739));
+            goflow2.receiver.receive(&udp_payloads(&capture, 4739));
             goflow2.finish()
         }),
     }
@@ -249,7 +249,7 @@ fn tshark(version: &'static str, folder: &Path) -> Reader {
 }
 
 /// ipfixDump reads a file, the stream of a TCP connection, and the one that OpenSSL decrypts.
-fn ipfix_dump(test: &str, folder: &Path) -> Vec<Reader> {
+fn ipfix_dump(folder: &Path) -> Vec<Reader> {
     let reader = |transport, target, finish| Reader {
         peer: "libfixbuf (ipfixDump)",
         release: peers::version("ipfixDump", "--version"),
@@ -273,7 +273,7 @@ fn ipfix_dump(test: &str, folder: &Path) -> Vec<Reader> {
             peers::ipfix_dump(&stream)
         }),
     ));
-    if !missing(test, &["openssl"]) {
+    if !missing(&["openssl"]) {
         let certificates = Certificates::new();
         let (port, decrypted) = (free_tcp_port(), folder.join("decrypted.ipfix"));
         let server = peers::openssl(&certificates, port, &[], &decrypted);

@@ -17,18 +17,14 @@ use crate::{IPFIX, NETFLOW_5, send, udp_payloads};
 
 #[test]
 fn open_vswitch_is_read_as_it_sends() {
-    let test = "open_vswitch_is_read_as_it_sends";
-    let programs = [
+    if missing(&[
         "ovs-vswitchd",
         "ovsdb-server",
         "ovsdb-tool",
         "nfcapd",
         "nfdump",
-    ];
-    if missing(test, &programs) {
-        return;
-    }
-    if netns::missing(test) {
+    ]) || netns::missing()
+    {
         return;
     }
     let _turn = take_turn();

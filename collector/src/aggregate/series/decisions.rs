@@ -121,14 +121,14 @@ fn parts<'a>(fields: impl Iterator<Item = &'a Field>) -> Option<Box<[Part]>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexBuilder, Node};
+    use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexWriter, Node};
     use crate::snapshots::{SnapshotStore, Snapshots};
 
     /// Pods and an external endpoint. Which zone a node is in depends on `turn`.
     fn snapshots(turn: usize) -> (Snapshots, Vec<EndpointId>) {
-        let mut builder = IndexBuilder::new();
+        let mut writer = IndexWriter::default();
         let nodes = [0, 1, 2].map(|number| {
-            let node = builder.add_node(Node {
+            let node = writer.add_node(Node {
                 name: format!("node-{number}").into(),
                 zone: ["a", "b", ""][(number + turn) % 3].into(),
                 ..Node::default()
@@ -137,7 +137,7 @@ mod tests {
         });
         let mut ids = vec![EndpointId::EXTERNAL, EndpointId::LINK];
         for number in 0..6 {
-            ids.push(builder.add_endpoint(Endpoint {
+            ids.push(writer.add_endpoint(Endpoint {
                 kind: [EndpointKind::Pod, EndpointKind::Node][number % 2],
                 namespace: ["shop", "data"][number / 3].into(),
                 name: format!("pod-{number}").into(),
@@ -145,7 +145,7 @@ mod tests {
                 ..Endpoint::default()
             }));
         }
-        let store = SnapshotStore::new(builder.build(), std::sync::Arc::default(), "");
+        let store = SnapshotStore::new(writer.current(), std::sync::Arc::default(), "");
         (store.load(), ids)
     }
 
@@ -184,17 +184,17 @@ mod tests {
     #[test]
     fn decisions_are_bounded() {
         let filter: Expression = r#"src.pod != dst.pod"#.parse().unwrap();
-        let mut builder = IndexBuilder::new();
+        let mut writer = IndexWriter::default();
         let ids: Vec<_> = (0..200)
             .map(|number| {
-                builder.add_endpoint(Endpoint {
+                writer.add_endpoint(Endpoint {
                     kind: EndpointKind::Pod,
                     name: format!("pod-{number}").into(),
                     ..Endpoint::default()
                 })
             })
             .collect();
-        let snapshots = SnapshotStore::new(builder.build(), std::sync::Arc::default(), "").load();
+        let snapshots = SnapshotStore::new(writer.current(), std::sync::Arc::default(), "").load();
         let mut decisions = Decisions::new(Some(&filter));
         for source in &ids {
             for destination in &ids {

@@ -24,7 +24,7 @@ use std::time::Duration;
 use kipfix_export::counters::to_u64;
 use kipfix_service::signals::{Hangups, Stop};
 
-use super::OverflowPolicy;
+use super::{OverflowPolicy, ReadCounts};
 use crate::clock;
 use crate::pipeline::{DecidedRecord, WholeRecord};
 use crate::snapshots::Snapshots;
@@ -100,9 +100,10 @@ impl FlowLog {
     }
 
     /// A function that reads the counts.
-    pub fn counts(&self) -> impl Fn() -> FlowLogCounts + Send + Sync + use<> {
+    #[must_use]
+    pub fn counts(&self) -> ReadCounts<FlowLogCounts> {
         let shared = Arc::clone(&self.shared);
-        move || shared.counts()
+        Box::new(move || shared.counts())
     }
 
     /// Waits until everything is written, for `timeout` if there is one. Every [`FlowLogSink`] must be

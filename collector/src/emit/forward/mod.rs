@@ -33,7 +33,7 @@ use super::clickhouse::Inserter;
 use super::delivery::Delivery;
 use super::kafka::Producer;
 use super::own_address::is_own;
-use super::{EmittedRecords, ListenAddresses, OverflowPolicy};
+use super::{EmittedRecords, ListenAddresses, OverflowPolicy, ReadCounts};
 use crate::snapshots::SnapshotStore;
 use messages::{MessageForwarder, MessageQueue};
 pub(super) use names::ANTREA;
@@ -172,14 +172,15 @@ impl Forwarder {
     }
 
     /// A function that reads the counts.
-    pub fn counts(&self) -> impl Fn() -> ForwardCounts + Send + Sync + use<> {
+    #[must_use]
+    pub fn counts(&self) -> ReadCounts<ForwardCounts> {
         let records = Arc::clone(&self.records);
         let queue = self.messages.as_ref().map(|m| m.queue().clone());
-        move || ForwardCounts {
+        Box::new(move || ForwardCounts {
             records: records.load(Ordering::Acquire),
             queue_full: queue.as_ref().map_or(0, MessageQueue::full),
             queued: queue.as_ref().map_or(0, MessageQueue::queued),
-        }
+        })
     }
 
     /// Sends what is queued and ends all sessions. Every [`ForwardSink`] must be flushed before.

@@ -24,9 +24,9 @@ use kipfix_service::exit::Failure;
 use kipfix_service::signals::Stop;
 use strum::IntoStaticStr;
 
-use super::OverflowPolicy;
 use super::double_buffer::{Batch, DoubleBuffer};
 use super::own_address::is_own;
+use super::{OverflowPolicy, ReadCounts};
 use counts::Counts;
 use datagrams::Datagrams;
 pub use replica_url::{ReplicaUrl, SourceAddress};
@@ -164,18 +164,19 @@ impl Replicator {
     }
 
     /// A function that reads the counts.
-    pub fn counts(&self) -> impl Fn() -> Vec<ReplicaCounts> + Send + Sync + use<> {
+    #[must_use]
+    pub fn counts(&self) -> ReadCounts<Vec<ReplicaCounts>> {
         let targets: Vec<(String, Arc<TargetQueue>)> = self
             .targets
             .iter()
             .map(|target| (target.name.clone(), Arc::clone(&target.queue)))
             .collect();
-        move || {
+        Box::new(move || {
             let counts = targets.iter();
             counts
                 .map(|(name, queue)| queue.counts.read(name.clone()))
                 .collect()
-        }
+        })
     }
 
     /// Waits until everything is sent, for `timeout` if there is one. Every [`ReplicaSink`] must be flushed before.

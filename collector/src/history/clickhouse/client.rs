@@ -8,7 +8,7 @@ use url::Url;
 use super::MAX_GROUPS;
 use super::settings::ClickHouseSettings;
 use super::statement::Statement;
-use crate::history::engine_error::EngineError;
+use crate::history::error::HistoryError;
 use crate::http_client::{HttpClient, Response};
 
 /// Characters of an error that are shown.
@@ -70,7 +70,7 @@ impl Client {
     }
 
     /// The rows of a statement.
-    pub(super) async fn rows(&self, statement: Statement) -> Result<Vec<Row>, EngineError> {
+    pub(super) async fn rows(&self, statement: Statement) -> Result<Vec<Row>, HistoryError> {
         let mut url = self.url.clone();
         let mut query = url.query_pairs_mut();
         // The status is sent when the statement is complete, so that it has every failure.
@@ -81,28 +81,28 @@ impl Client {
         }
         drop(query);
         let response = self.http.post_text(&url, statement.text).await;
-        rows_of(&response.map_err(EngineError::Engine)?)
+        rows_of(&response.map_err(HistoryError::Engine)?)
     }
 }
 
 /// Additional time of a request after the time of the statement.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 
-fn rows_of(response: &Response) -> Result<Vec<Row>, EngineError> {
+fn rows_of(response: &Response) -> Result<Vec<Row>, HistoryError> {
     if response.status == 200 {
         let answer: Result<AnswerJson, _> = serde_json::from_slice(&response.body);
         let answer = answer.context("the engine does not answer as ClickHouse does");
-        return Ok(answer.map_err(EngineError::Engine)?.data);
+        return Ok(answer.map_err(HistoryError::Engine)?.data);
     }
     let text = String::from_utf8_lossy(&response.body);
     let message: String = text.trim().chars().take(MAX_ERROR_CHARACTERS).collect();
     Err(match code(&text) {
-        Some(TOO_MANY_ROWS) if text.contains("GROUP BY") => EngineError::TooManyEdges(MAX_GROUPS),
-        Some(CANNOT_COMPILE_REGEXP) => EngineError::Unanswerable {
+        Some(TOO_MANY_ROWS) if text.contains("GROUP BY") => HistoryError::TooManyEdges(MAX_GROUPS),
+        Some(CANNOT_COMPILE_REGEXP) => HistoryError::Unanswerable {
             parameter: "filter",
             reason: format!("the engine does not accept a regular expression: {message}"),
         },
-        _ => EngineError::Engine(anyhow!(
+        _ => HistoryError::Engine(anyhow!(
             "the engine answers with status {}: {message}",
             response.status
         )),

@@ -5,7 +5,7 @@ use super::tables::{Table, TableKind};
 use super::{Selection, not_kept, resolved};
 use crate::aggregate::expression::{Expression, Matcher};
 use crate::aggregate::field::Field;
-use crate::history::engine_error::EngineError;
+use crate::history::error::HistoryError;
 use crate::history::query::EdgesQuery;
 
 /// Intervals of points begin at multiples of this, milliseconds, unless the table has longer ones.
@@ -23,7 +23,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(query: &EdgesQuery, now: u64) -> Result<Self, EngineError> {
+    pub(super) fn new(query: &EdgesQuery, now: u64) -> Result<Self, HistoryError> {
         let (from, to) = resolved(query.time, now)?;
         let mut kinds = TableKind::TRAFFIC.into_iter();
         let table = kinds.find_map(|kind| {
@@ -34,7 +34,7 @@ impl Plan {
         labels(table, query)?;
         let health = table.health();
         if query.order.is_health() && health.is_none() {
-            return Err(EngineError::no_health());
+            return Err(HistoryError::no_health());
         }
         let (from, to, step) = intervals((from, to), table, query.points);
         Ok(Self {
@@ -58,7 +58,7 @@ impl Plan {
 }
 
 /// The fields of the edges as texts of a table.
-pub(super) fn labels(table: Table, query: &EdgesQuery) -> Result<Vec<String>, EngineError> {
+pub(super) fn labels(table: Table, query: &EdgesQuery) -> Result<Vec<String>, HistoryError> {
     let label = |field: &Field| {
         let sql = FieldSql::of(table.kind, field);
         sql.map(|sql| sql.label())

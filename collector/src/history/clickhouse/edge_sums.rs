@@ -5,7 +5,7 @@ use super::client::Row;
 use super::edge_plan::{Plan, labels};
 use super::statement::Statement;
 use super::tables::Table;
-use crate::history::engine_error::EngineError;
+use crate::history::error::HistoryError;
 use crate::history::measures::{EdgeValues, Health};
 use crate::history::query::{EdgesQuery, Order};
 use crate::pipeline::Measures;
@@ -110,7 +110,7 @@ fn measures(plan: &Plan, is_health: bool) -> String {
 
 impl ClickHouseHistory {
     /// The statement for the sums of the largest edges, the number of all edges and their sum.
-    pub(super) fn sums(&self, plan: &Plan, query: &EdgesQuery) -> Result<Statement, EngineError> {
+    pub(super) fn sums(&self, plan: &Plan, query: &EdgesQuery) -> Result<Statement, HistoryError> {
         let mut statement = Statement::default();
         let groups = self.groups(plan, query, &mut statement)?;
         let limit = largest(query, &mut statement);
@@ -124,7 +124,11 @@ impl ClickHouseHistory {
     }
 
     /// The statement for the points of the largest edges.
-    pub(super) fn points(&self, plan: &Plan, query: &EdgesQuery) -> Result<Statement, EngineError> {
+    pub(super) fn points(
+        &self,
+        plan: &Plan,
+        query: &EdgesQuery,
+    ) -> Result<Statement, HistoryError> {
         let mut statement = Statement::default();
         let groups = self.groups(plan, query, &mut statement)?;
         let limit = largest(query, &mut statement);
@@ -147,7 +151,7 @@ impl ClickHouseHistory {
         plan: &Plan,
         query: &EdgesQuery,
         statement: &mut Statement,
-    ) -> Result<String, EngineError> {
+    ) -> Result<String, HistoryError> {
         let rows = self.all_rows(plan, query, statement)?;
         let (names, sums) = (names(query), sums(plan));
         Ok(format!(
@@ -162,7 +166,7 @@ impl ClickHouseHistory {
         plan: &Plan,
         query: &EdgesQuery,
         statement: &mut Statement,
-    ) -> Result<String, EngineError> {
+    ) -> Result<String, HistoryError> {
         let mut rows = |table: Table, is_health: bool| {
             let labels = labels(table, query)?;
             let labels = labels.iter().enumerate();

@@ -6,7 +6,7 @@ use super::ClickHouseHistory;
 use super::client::Row;
 use super::edge_plan::Plan;
 use super::edge_sums::{SUMS, edge_values};
-use crate::history::engine_error::EngineError;
+use crate::history::error::HistoryError;
 use crate::history::measures::EdgeValues;
 use crate::history::query::{EdgesAnswer, EdgesQuery, GroupedEdge, TimePoint};
 
@@ -15,7 +15,7 @@ impl ClickHouseHistory {
     ///
     /// # Errors
     /// The tables cannot answer it, or the server does not.
-    pub async fn edges(&self, query: &EdgesQuery, now: u64) -> Result<EdgesAnswer, EngineError> {
+    pub async fn edges(&self, query: &EdgesQuery, now: u64) -> Result<EdgesAnswer, HistoryError> {
         let plan = Plan::new(query, now)?;
         let rows = self.client.rows(self.sums(&plan, query)?).await?;
         let count = query.group_by.len();

@@ -7,7 +7,7 @@ use super::flows::parse_address;
 use super::statement::Statement;
 use super::tables::Table;
 use super::{ClickHouseHistory, Selection, resolved};
-use crate::history::engine_error::EngineError;
+use crate::history::error::HistoryError;
 use crate::history::query::TimeBounds;
 
 /// Maximum number of addresses of an endpoint.
@@ -73,13 +73,13 @@ impl ClickHouseHistory {
         &self,
         query: &EndpointsQuery,
         now: u64,
-    ) -> Result<Vec<SeenEndpoint>, EngineError> {
+    ) -> Result<Vec<SeenEndpoint>, HistoryError> {
         let range = resolved(query.time, now)?;
         let rows = self.client.rows(self.seen(query, range)?).await?;
         Ok(rows.iter().map(endpoint).collect())
     }
 
-    fn seen(&self, query: &EndpointsQuery, range: (u64, u64)) -> Result<Statement, EngineError> {
+    fn seen(&self, query: &EndpointsQuery, range: (u64, u64)) -> Result<Statement, HistoryError> {
         let mut statement = Statement::default();
         let selection = Selection {
             table: Table::FLOWS,

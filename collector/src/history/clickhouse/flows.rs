@@ -9,7 +9,7 @@ use super::tables::Table;
 use super::{ClickHouseHistory, Selection, resolved};
 use crate::aggregate::expression::Expression;
 use crate::emit::enriched::{Column, ColumnType, columns};
-use crate::history::engine_error::EngineError;
+use crate::history::error::HistoryError;
 use crate::history::query::TimeBounds;
 
 /// A query for records.
@@ -29,7 +29,7 @@ impl ClickHouseHistory {
     ///
     /// # Errors
     /// The table cannot answer it, or the server does not.
-    pub async fn flows(&self, query: &FlowsQuery, now: u64) -> Result<Vec<u8>, EngineError> {
+    pub async fn flows(&self, query: &FlowsQuery, now: u64) -> Result<Vec<u8>, HistoryError> {
         let range = resolved(query.time, now)?;
         let rows = self.client.rows(self.records(query, range)?).await?;
         let mut lines = Vec::new();
@@ -39,7 +39,7 @@ impl ClickHouseHistory {
         Ok(lines)
     }
 
-    fn records(&self, query: &FlowsQuery, range: (u64, u64)) -> Result<Statement, EngineError> {
+    fn records(&self, query: &FlowsQuery, range: (u64, u64)) -> Result<Statement, HistoryError> {
         let mut statement = Statement::default();
         // With the records that the other observer has, as in the flow log.
         let selection = Selection {

@@ -31,7 +31,7 @@ pub use settings::ClickHouseSettings;
 use statement::Statement;
 use tables::{Table, TableKind};
 
-use super::engine_error::EngineError;
+use super::error::HistoryError;
 use super::query::TimeBounds;
 
 /// Rows of a table.
@@ -87,7 +87,7 @@ impl ClickHouseHistory {
         &self,
         selection: &Selection<'_>,
         statement: &mut Statement,
-    ) -> Result<String, EngineError> {
+    ) -> Result<String, HistoryError> {
         let table = selection.table;
         let (from, to) = selection.range;
         let [from, to] = [from, to].map(|time| statement.add_number(time));
@@ -133,19 +133,19 @@ const MAX_GROUPS: usize = 1_000_000;
 /// The latest time of a range, Unix milliseconds: a `DateTime` is at most in the year 2106.
 const MAX_TIME: u64 = 4_294_967_295_000;
 
-fn not_kept(parameter: &'static str, field: &Field) -> EngineError {
-    EngineError::Unanswerable {
+fn not_kept(parameter: &'static str, field: &Field) -> HistoryError {
+    HistoryError::Unanswerable {
         parameter,
         reason: format!("{field} is not kept in this history"),
     }
 }
 
 /// The range of a query, as far as the tables can have it.
-fn resolved(time: TimeBounds, now: u64) -> Result<(u64, u64), EngineError> {
-    let (from, to) = time.resolve(now).ok_or(EngineError::EmptyRange)?;
+fn resolved(time: TimeBounds, now: u64) -> Result<(u64, u64), HistoryError> {
+    let (from, to) = time.resolve(now).ok_or(HistoryError::EmptyRange)?;
     let (from, to) = (from.min(MAX_TIME), to.min(MAX_TIME));
     if from >= to {
-        return Err(EngineError::EmptyRange);
+        return Err(HistoryError::EmptyRange);
     }
     Ok((from, to))
 }

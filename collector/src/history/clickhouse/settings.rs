@@ -1,7 +1,5 @@
 //! How the server is reached.
 
-use std::fmt;
-
 use kipfix_export::url::{Login, LoginParameters};
 use url::Url;
 
@@ -13,7 +11,7 @@ use crate::http_client::{Authentication, ClientSettings};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClickHouseSettings {
     /// As it was written.
-    text: String,
+    pub(in crate::history) text: String,
     /// Its URL, without the database and parameters.
     pub url: Url,
     /// The database with the tables.
@@ -54,11 +52,5 @@ impl ClickHouseSettings {
                 ..client
             },
         })
-    }
-}
-
-impl fmt::Display for ClickHouseSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }

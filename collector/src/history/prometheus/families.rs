@@ -6,7 +6,7 @@ use crate::aggregate::expression::{Alternative, MatcherError};
 use crate::aggregate::family::{Column, Samples};
 use crate::aggregate::field::Field;
 use crate::aggregate::{Distribution, Family, HealthCount};
-use crate::history::engine_error::EngineError;
+use crate::history::error::HistoryError;
 use crate::history::measures::EdgeValues;
 use crate::history::query::EdgesQuery;
 
@@ -118,8 +118,8 @@ pub(super) struct FamilySet {
 }
 
 /// A query that the series cannot answer.
-fn unanswerable(parameter: &'static str, reason: impl Into<String>) -> EngineError {
-    EngineError::Unanswerable {
+fn unanswerable(parameter: &'static str, reason: impl Into<String>) -> HistoryError {
+    HistoryError::Unanswerable {
         parameter,
         reason: reason.into(),
     }
@@ -211,7 +211,7 @@ impl<'a> Plan<'a> {
     pub(super) fn new(
         sets: impl Iterator<Item = &'a FamilySet>,
         query: &'a EdgesQuery,
-    ) -> Result<Self, EngineError> {
+    ) -> Result<Self, HistoryError> {
         let has = |set: &FamilySet, field: &Field| set.label(field).is_some();
         let groups = |set: &&FamilySet| query.group_by.iter().all(|field| has(set, field));
         let grouped: Vec<&FamilySet> = sets.filter(groups).collect();

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 use url::Url;
 
-use super::engine_error::EngineError;
+use super::error::HistoryError;
 use super::measures::EdgeValues;
 use super::query::{EdgesAnswer, EdgesQuery, GroupedEdge, TimePoint};
 use crate::aggregate::Family;
@@ -74,11 +74,11 @@ impl PrometheusHistory {
     ///
     /// # Errors
     /// The series cannot answer it, or the engine does not.
-    pub async fn edges(&self, query: &EdgesQuery, now: u64) -> Result<EdgesAnswer, EngineError> {
-        let (from, to) = query.time.resolve(now).ok_or(EngineError::EmptyRange)?;
+    pub async fn edges(&self, query: &EdgesQuery, now: u64) -> Result<EdgesAnswer, HistoryError> {
+        let (from, to) = query.time.resolve(now).ok_or(HistoryError::EmptyRange)?;
         let to = to.min(now);
         if from >= to {
-            return Err(EngineError::EmptyRange);
+            return Err(HistoryError::EmptyRange);
         }
         let families = || self.families.iter();
         let traffic = Plan::new(families().filter(|set| set.has_traffic()), query)?;
@@ -86,7 +86,7 @@ impl PrometheusHistory {
         let health = Plan::new(families().filter(|set| set.has_health()), query).ok();
         let plans = Plans { traffic, health };
         if query.order.is_health() && plans.health.is_none() {
-            return Err(EngineError::no_health());
+            return Err(HistoryError::no_health());
         }
         let mut edges: HashMap<Vec<String>, GroupedEdge> = HashMap::new();
         for (plan, measure) in plans.measures() {
@@ -98,7 +98,7 @@ impl PrometheusHistory {
                     *measure.0.value_of(&mut edge.sum) = *value;
                 }
                 if edges.len() > MAX_EDGES {
-                    return Err(EngineError::TooManyEdges(MAX_EDGES));
+                    return Err(HistoryError::TooManyEdges(MAX_EDGES));
                 }
             }
         }
@@ -118,7 +118,7 @@ impl PrometheusHistory {
         plans: &Plans<'_>,
         edges: &mut HashMap<Vec<String>, GroupedEdge>,
         (from, to, step): (u64, u64, u64),
-    ) -> Result<(), EngineError> {
+    ) -> Result<(), HistoryError> {
         let begins = (0..(to - from).div_ceil(step)).map(|at| from + at * step);
         let zeros: Vec<TimePoint> = begins.map(|begin| (begin, EdgeValues::default())).collect();
         for edge in edges.values_mut() {
@@ -189,15 +189,15 @@ impl PrometheusHistory {
         path: &str,
         form: &[(&str, &str)],
         plan: &Plan<'_>,
-    ) -> Result<Vec<Series>, EngineError> {
+    ) -> Result<Vec<Series>, HistoryError> {
         let mut url = self.url.clone();
         url.set_path(&format!(
             "{}/api/v1/{path}",
             self.url.path().trim_end_matches('/')
         ));
         let response = self.client.post_form(&url, form).await;
-        let response = response.map_err(EngineError::Engine)?;
-        answer::parse(&response, &plan.labels()).map_err(EngineError::Engine)
+        let response = response.map_err(HistoryError::Engine)?;
+        answer::parse(&response, &plan.labels()).map_err(HistoryError::Engine)
     }
 }
 

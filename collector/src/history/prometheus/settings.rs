@@ -1,7 +1,5 @@
 //! How the engine is reached.
 
-use std::fmt;
-
 use url::Url;
 
 use crate::history::engine_url;
@@ -11,7 +9,7 @@ use crate::http_client::{Authentication, ClientSettings};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrometheusSettings {
     /// As it was written.
-    text: String,
+    pub(in crate::history) text: String,
     /// Its URL, without parameters. Its path ends before `/api/v1`.
     pub url: Url,
     /// Files and timeout.
@@ -37,11 +35,5 @@ impl PrometheusSettings {
                 ..client
             },
         })
-    }
-}
-
-impl fmt::Display for PrometheusSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::history::{EdgesQuery, Order, TimeBounds};
-use crate::inventory::{Endpoint, EndpointKind, IndexBuilder};
+use crate::inventory::{Endpoint, EndpointKind, IndexWriter};
 use crate::pipeline::{FlowHealth, Measures};
 use crate::snapshots::SnapshotStore;
 
@@ -18,9 +18,9 @@ fn settings(max_octets: usize) -> HistorySettings {
 
 /// An index with a number of pods.
 fn pods(count: usize) -> (Snapshots, Vec<EndpointId>) {
-    let mut builder = IndexBuilder::new();
+    let mut writer = IndexWriter::default();
     let ids = (0..count).map(|number| {
-        builder.add_endpoint(Endpoint {
+        writer.add_endpoint(Endpoint {
             kind: EndpointKind::Pod,
             namespace: "ns".into(),
             name: format!("pod-{number}").into(),
@@ -30,7 +30,7 @@ fn pods(count: usize) -> (Snapshots, Vec<EndpointId>) {
         })
     });
     let ids = ids.collect();
-    let snapshots = SnapshotStore::new(builder.build(), Default::default(), "").load();
+    let snapshots = SnapshotStore::new(writer.current(), Default::default(), "").load();
     (snapshots, ids)
 }
 

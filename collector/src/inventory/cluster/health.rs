@@ -1,44 +1,35 @@
 //! State of the watches, for the metrics and `/readyz`.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use enum_map::EnumMap;
+use kipfix_service::sync::lock;
 
 use super::resource_kind::ResourceKind;
 use super::update::WatchFailure;
-use enum_map::EnumMap;
 
 /// State of one watch.
 #[derive(Debug, Default)]
 struct WatchState {
-    up: AtomicBool,
+    counts: WatchCounts,
     /// The server refused the first request. The watch may still start.
-    refused: AtomicBool,
-    forbidden: AtomicBool,
-    absent: AtomicBool,
-    listed: AtomicBool,
-    /// Time of the last change of `up`. 0 before the first event or failure.
-    since_milliseconds: AtomicU64,
-    last_event_milliseconds: AtomicU64,
-    events: AtomicU64,
-    errors: AtomicU64,
-    malformed: AtomicU64,
+    refused: bool,
+    absent: bool,
 }
 
 impl WatchState {
-    fn set_up(&self, kind: ResourceKind, now_milliseconds: u64) {
-        if !self.up.swap(true, Ordering::Relaxed) {
-            self.since_milliseconds
-                .store(now_milliseconds, Ordering::Relaxed);
+    fn set_up(&mut self, kind: ResourceKind, now_milliseconds: u64) {
+        if !self.counts.up {
+            self.counts.up = true;
+            self.counts.since_milliseconds = now_milliseconds;
             tracing::info!(%kind, "watch established");
         }
-        for flag in [&self.refused, &self.forbidden, &self.absent] {
-            flag.store(false, Ordering::Relaxed);
-        }
+        (self.refused, self.counts.forbidden, self.absent) = (false, false, false);
     }
 
     /// Returns whether the watch has never worked because the kind or the right is missing.
-    fn is_off(&self) -> bool {
-        let off = [&self.refused, &self.forbidden, &self.absent];
-        !self.listed.load(Ordering::Relaxed) && off.iter().any(|flag| flag.load(Ordering::Relaxed))
+    const fn is_off(&self) -> bool {
+        !self.counts.listed && (self.refused || self.counts.forbidden || self.absent)
     }
 }
 
@@ -51,7 +42,8 @@ pub struct WatchCounts {
     pub forbidden: bool,
     /// Whether the initial list was loaded at least once.
     pub listed: bool,
-    /// Time of the last change of `up`, milliseconds since the epoch.
+    /// Time of the last change of `up`, milliseconds since the epoch. 0 before the first event or
+    /// failure.
     pub since_milliseconds: u64,
     /// Time of the last event, milliseconds since the epoch.
     pub last_event_milliseconds: u64,
@@ -66,7 +58,7 @@ pub struct WatchCounts {
 /// State of all watches.
 #[derive(Debug)]
 pub struct Health {
-    watches: EnumMap<ResourceKind, WatchState>,
+    watches: EnumMap<ResourceKind, Mutex<WatchState>>,
     kinds: Vec<ResourceKind>,
 }
 
@@ -80,44 +72,40 @@ impl Health {
         }
     }
 
-    fn watch(&self, kind: ResourceKind) -> &WatchState {
-        &self.watches[kind]
+    fn watch(&self, kind: ResourceKind) -> MutexGuard<'_, WatchState> {
+        lock(&self.watches[kind])
     }
 
     /// The watch received an object.
     pub(super) fn on_object(&self, kind: ResourceKind, now_milliseconds: u64) {
-        let watch = self.watch(kind);
+        let mut watch = self.watch(kind);
         watch.set_up(kind, now_milliseconds);
-        watch
-            .last_event_milliseconds
-            .store(now_milliseconds, Ordering::Relaxed);
-        watch.events.fetch_add(1, Ordering::Relaxed);
+        watch.counts.last_event_milliseconds = now_milliseconds;
+        watch.counts.events += 1;
     }
 
     /// The watch received a complete list.
     pub(super) fn on_list(&self, kind: ResourceKind, now_milliseconds: u64) {
-        let watch = self.watch(kind);
+        let mut watch = self.watch(kind);
         watch.set_up(kind, now_milliseconds);
-        watch.listed.store(true, Ordering::Relaxed);
-        watch
-            .last_event_milliseconds
-            .store(now_milliseconds, Ordering::Relaxed);
+        watch.counts.listed = true;
+        watch.counts.last_event_milliseconds = now_milliseconds;
     }
 
     /// The server answers, and there is no event.
     pub(super) fn on_idle(&self, kind: ResourceKind, now_milliseconds: u64) {
-        let watch = self.watch(kind);
+        let mut watch = self.watch(kind);
         // A pending list ends with `on_list`.
-        if watch.listed.load(Ordering::Relaxed) {
+        if watch.counts.listed {
             watch.set_up(kind, now_milliseconds);
         }
     }
 
     /// The cluster does not have the kind.
     pub(super) fn on_absent(&self, kind: ResourceKind) {
-        let watch = self.watch(kind);
-        watch.up.store(false, Ordering::Relaxed);
-        if !watch.absent.swap(true, Ordering::Relaxed) {
+        let mut watch = self.watch(kind);
+        watch.counts.up = false;
+        if !std::mem::replace(&mut watch.absent, true) {
             tracing::debug!(%kind, "the cluster does not have this kind");
         }
     }
@@ -130,26 +118,20 @@ impl Health {
         failure: WatchFailure,
         now_milliseconds: u64,
     ) {
-        let watch = self.watch(kind);
-        watch.errors.fetch_add(1, Ordering::Relaxed);
-        let first = watch.since_milliseconds.load(Ordering::Relaxed) == 0;
-        if watch.up.swap(false, Ordering::Relaxed) || first {
-            watch
-                .since_milliseconds
-                .store(now_milliseconds.max(1), Ordering::Relaxed);
+        let mut watch = self.watch(kind);
+        watch.counts.errors += 1;
+        if watch.counts.up || watch.counts.since_milliseconds == 0 {
+            watch.counts.up = false;
+            watch.counts.since_milliseconds = now_milliseconds.max(1);
             let is_missing = failure != WatchFailure::Unavailable;
             if !is_missing || !kind.is_optional() && failure == WatchFailure::Refused {
-                tracing::warn!(
-                    %kind,
-                    error,
-                    "watch failed; serving from cache"
-                );
+                tracing::warn!(%kind, error, "watch failed; serving from cache");
             }
         }
-        if failure == WatchFailure::Refused {
-            watch.refused.store(true, Ordering::Relaxed);
-        }
-        if failure == WatchFailure::Forbidden && !watch.forbidden.swap(true, Ordering::Relaxed) {
+        watch.refused |= failure == WatchFailure::Refused;
+        if failure == WatchFailure::Forbidden
+            && !std::mem::replace(&mut watch.counts.forbidden, true)
+        {
             if kind.is_optional() {
                 tracing::info!(
                     %kind,
@@ -169,7 +151,9 @@ impl Health {
 
     /// An object has an annotation or field that cannot be read. Logged once per kind.
     pub(super) fn on_malformed(&self, kind: ResourceKind, name: &str, field: &str) {
-        if self.watch(kind).malformed.fetch_add(1, Ordering::Relaxed) == 0 {
+        let mut watch = self.watch(kind);
+        watch.counts.malformed += 1;
+        if watch.counts.malformed == 1 {
             tracing::warn!(
                 %kind,
                 name,
@@ -182,22 +166,9 @@ impl Health {
     /// Returns the state and counts of each watch. An optional kind is left out until it was listed
     /// once: the cluster may not have it, or not grant the right.
     pub fn counts(&self) -> impl Iterator<Item = (ResourceKind, WatchCounts)> {
-        let all = self.kinds.iter().map(|kind| (*kind, self.watch(*kind)));
-        let used =
-            all.filter(|(kind, watch)| !kind.is_optional() || watch.listed.load(Ordering::Relaxed));
-        used.map(|(kind, watch)| {
-            let counts = WatchCounts {
-                up: watch.up.load(Ordering::Relaxed),
-                forbidden: watch.forbidden.load(Ordering::Relaxed),
-                listed: watch.listed.load(Ordering::Relaxed),
-                since_milliseconds: watch.since_milliseconds.load(Ordering::Relaxed),
-                last_event_milliseconds: watch.last_event_milliseconds.load(Ordering::Relaxed),
-                events: watch.events.load(Ordering::Relaxed),
-                errors: watch.errors.load(Ordering::Relaxed),
-                malformed: watch.malformed.load(Ordering::Relaxed),
-            };
-            (kind, counts)
-        })
+        let kinds = self.kinds.iter();
+        let all = kinds.map(|kind| (*kind, self.watch(*kind).counts));
+        all.filter(|(kind, counts)| !kind.is_optional() || counts.listed)
     }
 
     /// Returns whether records can be attributed: Nodes and Pods are listed or forbidden. Other
@@ -207,11 +178,11 @@ impl Health {
         self.kinds.iter().all(|kind| {
             let watch = self.watch(*kind);
             let is_off = match kind {
-                ResourceKind::Nodes | ResourceKind::Pods => watch.forbidden.load(Ordering::Relaxed),
+                ResourceKind::Nodes | ResourceKind::Pods => watch.counts.forbidden,
                 kind if kind.is_optional() && watch.is_off() => true,
-                _ => watch.errors.load(Ordering::Relaxed) > 1,
+                _ => watch.counts.errors > 1,
             };
-            is_off || watch.listed.load(Ordering::Relaxed)
+            is_off || watch.counts.listed
         })
     }
 }

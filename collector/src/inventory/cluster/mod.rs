@@ -33,6 +33,7 @@ use super::clock_reading::ClockReading;
 use super::endpoint::NodeId;
 use super::snapshot::IndexSnapshot;
 use super::writer::IndexWriter;
+use crate::clock;
 
 /// Capacity of the channel from the watches. A full channel blocks them.
 const CHANNEL_CAPACITY: usize = 512;
@@ -52,8 +53,6 @@ pub trait Publish: Send + 'static {
     fn new_node(&self, node: NodeId);
     /// Publishes the status of the probe on a node.
     fn probe(&self, node: NodeId, status: ProbeStatus);
-    /// Returns the wall clock, milliseconds since the epoch.
-    fn now_milliseconds(&self) -> u64;
 }
 
 /// Watches Kubernetes until the stop and changes `writer`, after
@@ -110,7 +109,7 @@ async fn run(
             tokio::time::timeout(wait, receiver.recv_many(&mut batch, CHANNEL_CAPACITY)).await;
         let monotonic = u64::try_from(started.elapsed().as_millis());
         state.set_now(ClockReading {
-            wall_milliseconds: publish.now_milliseconds(),
+            wall_milliseconds: clock::wall_milliseconds(),
             monotonic_milliseconds: monotonic.unwrap_or(u64::MAX),
         });
         if received.is_ok() {

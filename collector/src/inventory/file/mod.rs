@@ -25,11 +25,10 @@ mod document;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::builder::{Conflict, IndexBuilder};
 use super::endpoint::{Endpoint, EndpointKind, Node, UNKNOWN};
 use super::external::NamedCidr;
 use super::labels::{self, KeptLabels, LabelSet};
-use super::writer::{Bounds, IndexWriter};
+use super::writer::{Bounds, Conflict, IndexWriter};
 use document::{CidrEntry, Document, Labels, NodeEntry, PodEntry, ServiceEntry};
 
 /// Why an inventory file cannot be used.
@@ -114,85 +113,85 @@ fn parse_keeping(text: &str, bounds: Bounds, kept: &KeptLabels) -> Result<Invent
             let first = text.lines().next().unwrap_or_default();
             first.strip_prefix("error: ").unwrap_or(first).to_owned()
         })?;
-    let mut builder = IndexBuilder::within(bounds);
+    let mut writer = IndexWriter::new(bounds);
     let message = |conflict: Conflict| conflict.to_string();
     for entry in &document.nodes {
-        add_node(&mut builder, entry).map_err(message)?;
+        add_node(&mut writer, entry).map_err(message)?;
     }
     for entry in &document.pods {
-        add_pod(&mut builder, entry, kept)?;
+        add_pod(&mut writer, entry, kept)?;
     }
     for entry in &document.namespaces {
-        let labels = kept_labels(&mut builder, &entry.labels, &kept.namespaces);
-        if !builder.set_namespace_labels(&entry.name, labels) {
+        let labels = kept_labels(&mut writer, &entry.labels, &kept.namespaces);
+        if !writer.set_namespace_labels(&entry.name, labels) {
             return Err("more namespaces than max_endpoints".to_owned());
         }
     }
     for entry in &document.services {
-        add_service(&mut builder, entry).map_err(message)?;
+        add_service(&mut writer, entry).map_err(message)?;
     }
     let named = |entry: CidrEntry| NamedCidr {
         cidr: entry.cidr.0,
         name: entry.name.0,
     };
     Ok(Inventory {
-        writer: builder.into_writer(),
+        writer,
         cidrs: document.cidrs.into_iter().map(named).collect(),
     })
 }
 
-fn add_node(builder: &mut IndexBuilder, entry: &NodeEntry) -> Result<(), Conflict> {
-    let name = builder.intern(&entry.name);
+fn add_node(writer: &mut IndexWriter, entry: &NodeEntry) -> Result<(), Conflict> {
+    let name = writer.intern(&entry.name);
     let node = Node {
         name: name.clone(),
-        zone: builder.intern(&entry.zone),
-        region: builder.intern(&entry.region),
-        pool: builder.intern(""),
+        zone: writer.intern(&entry.zone),
+        region: writer.intern(&entry.region),
+        pool: writer.intern(""),
     };
-    let node = Some(builder.add_node(node)?);
+    let node = Some(writer.add_node(node)?);
     let endpoint = Endpoint {
         kind: EndpointKind::Node,
         name: name.clone(),
-        workload_kind: builder.intern("Node"),
+        workload_kind: writer.intern("Node"),
         workload_name: name,
         node,
         ..Endpoint::default()
     };
-    let endpoint = builder.add_endpoint(endpoint);
+    let endpoint = writer.add_endpoint(endpoint);
     for address in &entry.addresses {
-        builder.assign_address(address.0, endpoint)?;
+        writer.assign_address(address.0, endpoint)?;
     }
     if entry.pod_cidrs.is_empty() {
         return Ok(());
     }
     let pods = Endpoint {
         kind: EndpointKind::Pod,
-        namespace: builder.intern(UNKNOWN),
-        workload_kind: builder.intern("Pod"),
-        workload_name: builder.intern(UNKNOWN),
+        namespace: writer.intern(UNKNOWN),
+        workload_kind: writer.intern("Pod"),
+        workload_name: writer.intern(UNKNOWN),
         node,
         ..Endpoint::default()
     };
-    let pods = builder.add_endpoint(pods);
+    let pods = writer.add_endpoint(pods);
     for prefix in &entry.pod_cidrs {
-        builder.assign_prefix(prefix.0, pods)?;
+        writer.assign_cidr(prefix.0, pods)?;
     }
     Ok(())
 }
 
 fn kept_labels(
-    builder: &mut IndexBuilder,
+    writer: &mut IndexWriter,
     labels: &Labels,
     keys: &[String],
 ) -> Option<Arc<LabelSet>> {
     let value = |key: &str| labels.get(key).map(|value| &**value);
-    builder.labels(labels::kept(keys, value))
+    writer.labels(labels::kept(keys, value))
 }
 
-fn add_pod(builder: &mut IndexBuilder, entry: &PodEntry, kept: &KeptLabels) -> Result<(), String> {
+fn add_pod(writer: &mut IndexWriter, entry: &PodEntry, kept: &KeptLabels) -> Result<(), String> {
     let node = match &entry.node {
         None => None,
-        Some(name) => Some(builder.node_named(name).ok_or_else(|| {
+        Some(name) => Some(writer.node_named(name).ok_or_else(|| {
             format!(
                 "pod {}/{}: unknown node {:?}: must be one of nodes",
                 &*entry.namespace, &*entry.name, &**name
@@ -205,36 +204,36 @@ fn add_pod(builder: &mut IndexBuilder, entry: &PodEntry, kept: &KeptLabels) -> R
     };
     let pod = Endpoint {
         kind: EndpointKind::Pod,
-        namespace: builder.intern(&entry.namespace),
-        name: builder.intern(&entry.name),
-        workload_kind: builder.intern(kind),
-        workload_name: builder.intern(workload),
+        namespace: writer.intern(&entry.namespace),
+        name: writer.intern(&entry.name),
+        workload_kind: writer.intern(kind),
+        workload_name: writer.intern(workload),
         node,
         topology: None,
-        labels: kept_labels(builder, &entry.labels, &kept.pods),
+        labels: kept_labels(writer, &entry.labels, &kept.pods),
     };
-    let id = builder.add_endpoint(pod);
+    let id = writer.add_endpoint(pod);
     for address in &entry.addresses {
-        builder
+        writer
             .assign_address(address.0, id)
             .map_err(|conflict| conflict.to_string())?;
     }
     Ok(())
 }
 
-fn add_service(builder: &mut IndexBuilder, entry: &ServiceEntry) -> Result<(), Conflict> {
-    let name = builder.intern(&entry.name);
+fn add_service(writer: &mut IndexWriter, entry: &ServiceEntry) -> Result<(), Conflict> {
+    let name = writer.intern(&entry.name);
     let service = Endpoint {
         kind: EndpointKind::Service,
-        namespace: builder.intern(&entry.namespace),
+        namespace: writer.intern(&entry.namespace),
         name: name.clone(),
-        workload_kind: builder.intern("Service"),
+        workload_kind: writer.intern("Service"),
         workload_name: name,
         ..Endpoint::default()
     };
-    let id = builder.add_endpoint(service);
+    let id = writer.add_endpoint(service);
     for address in &entry.addresses {
-        builder.assign_address(address.0, id)?;
+        writer.assign_address(address.0, id)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod assignments;
 mod endpoints;
 mod id_pool;
+mod permanent;
 mod prefixes;
 mod shared;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use super::endpoint::{Endpoint, EndpointId, NodeId, Topology, TopologyId};
 use super::labels::LabelSet;
 use super::snapshot::{IndexSizes, IndexSnapshot, SHARDS, Shard};
 use id_pool::IdPool;
+pub use permanent::Conflict;
 
 /// Maximum number of combinations of zone and region in labels of pods.
 const MAX_TOPOLOGIES: usize = 4096;

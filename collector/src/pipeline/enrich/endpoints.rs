@@ -254,7 +254,7 @@ mod tests {
     use flowproto::record::{Translation, Tunnel, TunnelType};
 
     use super::*;
-    use crate::inventory::{Endpoint, IndexBuilder, Node, TimeRange};
+    use crate::inventory::{Endpoint, IndexWriter, Node, TimeRange};
     use crate::snapshots::SnapshotStore;
 
     const POD: Address = Address::from_v4_bits(0x0a01_010a);
@@ -262,22 +262,22 @@ mod tests {
     const SERVICE: Address = Address::from_v4_bits(0x0a60_000a);
 
     fn index() -> (Snapshots, [EndpointId; 3]) {
-        let mut builder = IndexBuilder::new();
-        builder.add_node(Node::default()).unwrap();
+        let mut writer = IndexWriter::default();
+        writer.add_node(Node::default()).unwrap();
         let ids = [
             (POD, EndpointKind::Pod),
             (NODE, EndpointKind::Node),
             (SERVICE, EndpointKind::Service),
         ]
         .map(|(address, kind)| {
-            let id = builder.add_endpoint(Endpoint {
+            let id = writer.add_endpoint(Endpoint {
                 kind,
                 ..Endpoint::default()
             });
-            builder.assign_address(address, id).unwrap();
+            writer.assign_address(address, id).unwrap();
             id
         });
-        let store = SnapshotStore::new(builder.build(), Default::default(), "");
+        let store = SnapshotStore::new(writer.current(), Default::default(), "");
         (store.load(), ids)
     }
 
@@ -402,13 +402,13 @@ mod tests {
 
     #[test]
     fn without_any_node_only_ends_that_are_known_not_to_be_nodes_are_refused() {
-        let mut builder = IndexBuilder::new();
-        let pod = builder.add_endpoint(Endpoint {
+        let mut writer = IndexWriter::default();
+        let pod = writer.add_endpoint(Endpoint {
             kind: EndpointKind::Pod,
             ..Endpoint::default()
         });
-        builder.assign_address(POD, pod).unwrap();
-        let store = SnapshotStore::new(builder.build(), Default::default(), "");
+        writer.assign_address(POD, pod).unwrap();
+        let store = SnapshotStore::new(writer.current(), Default::default(), "");
         let snapshots = store.load();
         let trusted = tunnelled(&snapshots, (POD, external()), (NODE, NODE), &[]);
         assert_eq!(trusted.tunnel, TunnelUse::Inner);

@@ -92,7 +92,7 @@ fn is_link(address: IpAddr) -> bool {
 mod tests {
     use super::*;
     use crate::inventory::external::{ExternalSources, ExternalWatcher};
-    use crate::inventory::{Endpoint, IndexBuilder};
+    use crate::inventory::{Endpoint, IndexWriter};
     use crate::snapshots::SnapshotStore;
 
     fn kind_of(snapshots: &Snapshots, address: &str) -> EndpointKind {
@@ -103,17 +103,17 @@ mod tests {
     }
 
     fn snapshots(sources: &ExternalSources, held: Option<&str>) -> Snapshots {
-        let mut builder = IndexBuilder::new();
+        let mut writer = IndexWriter::default();
         if let Some(held) = held {
-            let id = builder.add_endpoint(Endpoint {
+            let id = writer.add_endpoint(Endpoint {
                 kind: EndpointKind::Service,
                 ..Endpoint::default()
             });
             let address = held.parse::<IpAddr>().unwrap();
-            builder.assign_address(address.into(), id).unwrap();
+            writer.assign_address(address.into(), id).unwrap();
         }
         let external = ExternalWatcher::new(sources).unwrap().published();
-        SnapshotStore::new(builder.build(), external, "").load()
+        SnapshotStore::new(writer.current(), external, "").load()
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::ops::Range;
 use enum_map::Enum;
 use etherparse::defrag::IpDefragBuf;
 use etherparse::{
-    EtherType, IpFragOffset, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, ip_number,
+    EtherType, IpFragOffset, Ipv6ExtensionSlice, LaxIpv4Slice, LaxIpv6Slice, LaxNetSlice,
+    LaxSlicedPacket, ip_number,
 };
 use strum::IntoStaticStr;
 
@@ -79,6 +80,70 @@ struct FragmentId {
     identification: u32,
 }
 
+/// The header of a fragment.
+#[derive(Clone, Copy, Debug)]
+struct Fragment {
+    id: FragmentId,
+    offset: IpFragOffset,
+    /// More fragments follow.
+    more: bool,
+}
+
+impl Frame {
+    /// The interface that observed it. A capture of all interfaces names it in the link header.
+    fn observed_on(&self, frame: &[u8]) -> Interface {
+        match (self.interface, self.link_type) {
+            (Interface::Only | Interface::Number(_), LINUX_SLL) => Interface::Unknown,
+            (Interface::Only, LINUX_SLL2) => Interface::Number(sll2_interface(frame).into()),
+            (Interface::Number(number), LINUX_SLL2) => {
+                Interface::Number(number << 32 | u64::from(sll2_interface(frame)))
+            }
+            (interface, _) => interface,
+        }
+    }
+}
+
+impl Fragment {
+    /// `None` for a packet that is not a fragment.
+    fn of_v4(packet: &LaxIpv4Slice<'_>, interface: Interface) -> Option<Self> {
+        let header = packet.header();
+        header.is_fragmenting_payload().then(|| Self {
+            id: FragmentId {
+                interface,
+                source: header.source_addr().into(),
+                destination: header.destination_addr().into(),
+                identification: header.identification().into(),
+            },
+            offset: header.fragments_offset(),
+            more: header.more_fragments(),
+        })
+    }
+
+    /// `None` for a packet that is not a fragment.
+    fn of_v6(packet: &LaxIpv6Slice<'_>, interface: Interface) -> Option<Self> {
+        let header = packet.header();
+        packet
+            .extensions()
+            .clone()
+            .into_iter()
+            .find_map(|extension| {
+                let Ipv6ExtensionSlice::Fragment(fragment) = extension else {
+                    return None;
+                };
+                fragment.is_fragmenting_payload().then(|| Self {
+                    id: FragmentId {
+                        interface,
+                        source: header.source_addr().into(),
+                        destination: header.destination_addr().into(),
+                        identification: fragment.identification(),
+                    },
+                    offset: fragment.fragment_offset(),
+                    more: fragment.more_fragments(),
+                })
+            })
+    }
+}
+
 /// Finds datagrams in frames, and keeps fragments.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
@@ -126,28 +191,19 @@ impl Frames {
         frame: &[u8],
         counts: &mut SavefileCounts,
     ) -> Result<Option<Located>, SkipReason> {
-        let (link_type, truncated) = (captured.link_type, captured.truncated);
-        let interface = match (captured.interface, link_type) {
-            (Interface::Only, LINUX_SLL) => Interface::Unknown,
-            (Interface::Only, LINUX_SLL2) => Interface::Number(sll2_interface(frame).into()),
-            (Interface::Number(number), LINUX_SLL2) => {
-                Interface::Number(number << 32 | u64::from(sll2_interface(frame)))
-            }
-            (Interface::Number(_), LINUX_SLL) => Interface::Unknown,
-            (interface, _) => interface,
-        };
+        let link_type = captured.link_type;
         let Some(ip) = slice(link_type, frame) else {
             self.unsupported = Some(link_type);
             return Err(SkipReason::LinkType);
         };
         self.any_supported = true;
-        let net = ip.net.as_ref().ok_or(if truncated {
+        let net = ip.net.as_ref().ok_or(if captured.truncated {
             SkipReason::Truncated
         } else {
             SkipReason::NotUdp
         })?;
-        // This comes first: extension headers of IPv6 are all checked only if UDP follows them. The iterator below
-        // relies on that, and reads beyond the frame if one is truncated.
+        // This comes first: extension headers of IPv6 are all checked only if UDP follows them. Their iterator relies on
+        // that, and reads beyond the frame if one is truncated.
         let payload = net.ip_payload_ref().ok_or(SkipReason::NotUdp)?;
         if payload.ip_number != ip_number::UDP {
             return Err(SkipReason::NotUdp);
@@ -155,52 +211,22 @@ impl Frames {
         if payload.incomplete {
             return Err(SkipReason::Truncated);
         }
+        let interface = captured.observed_on(frame);
         let (source, fragment) = match net {
             LaxNetSlice::Ipv4(v4) => {
-                let header = v4.header();
-                let fragment = header.is_fragmenting_payload().then(|| {
-                    (
-                        FragmentId {
-                            interface,
-                            source: header.source_addr().into(),
-                            destination: header.destination_addr().into(),
-                            identification: header.identification().into(),
-                        },
-                        header.fragments_offset(),
-                        header.more_fragments(),
-                    )
-                });
-                (IpAddr::from(header.source_addr()), fragment)
+                let source = v4.header().source_addr().into();
+                (source, Fragment::of_v4(v4, interface))
             }
             LaxNetSlice::Ipv6(v6) => {
-                let header = v6.header();
-                let fragment = v6.extensions().clone().into_iter().find_map(|extension| {
-                    let Ipv6ExtensionSlice::Fragment(fragment) = extension else {
-                        return None;
-                    };
-                    let identified = FragmentId {
-                        interface,
-                        source: header.source_addr().into(),
-                        destination: header.destination_addr().into(),
-                        identification: fragment.identification(),
-                    };
-                    fragment.is_fragmenting_payload().then(|| {
-                        (
-                            identified,
-                            fragment.fragment_offset(),
-                            fragment.more_fragments(),
-                        )
-                    })
-                });
-                (IpAddr::from(header.source_addr()), fragment)
+                let source = v6.header().source_addr().into();
+                (source, Fragment::of_v6(v6, interface))
             }
             LaxNetSlice::Arp(_) => return Err(SkipReason::NotUdp),
         };
-        let (octets, base) = match fragment {
+        let (octets, base) = match &fragment {
             None => (payload.payload, frame),
-            Some((id, offset, more)) => {
-                let part = (offset, more, payload.payload);
-                let Some(reassembled) = self.reassemble(id, part, counts) else {
+            Some(fragment) => {
+                let Some(reassembled) = self.reassemble(fragment, payload.payload, counts) else {
                     return Ok(None);
                 };
                 self.reassembled = reassembled;
@@ -233,10 +259,11 @@ impl Frames {
     /// Adds a fragment. Returns the payload if that completes it.
     fn reassemble(
         &mut self,
-        id: FragmentId,
-        (offset, more, payload): (IpFragOffset, bool, &[u8]),
+        fragment: &Fragment,
+        payload: &[u8],
         counts: &mut SavefileCounts,
     ) -> Option<Vec<u8>> {
+        let Fragment { id, offset, more } = *fragment;
         if !self.partial.contains_key(&id) && self.partial.len() >= MAX_PARTIAL {
             let oldest = self.partial.iter().min_by_key(|(_, partial)| partial.began);
             let oldest = oldest.map(|(id, _)| *id)?;

@@ -12,22 +12,22 @@ use kipfix_service::settings::Span;
 use super::*;
 use crate::aggregate::{Preset, families};
 use crate::inventory::external::{ExternalSources, ExternalWatcher};
-use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexBuilder, IndexSnapshot, Node};
+use crate::inventory::{Endpoint, EndpointId, EndpointKind, IndexSnapshot, IndexWriter, Node};
 use crate::pipeline::Measures;
 use crate::snapshots::SnapshotStore;
 
 /// A pod in each of two zones, and one whose names need escaping and whose zone is unknown.
 fn index() -> (IndexSnapshot, [EndpointId; 3]) {
-    let mut builder = IndexBuilder::new();
+    let mut writer = IndexWriter::default();
     let ids = ["a", "b", "c\"\\\n"].map(|name| {
-        let node = builder
+        let node = writer
             .add_node(Node {
                 name: format!("node-{name}").into(),
                 zone: if name == "c\"\\\n" { "" } else { name }.into(),
                 ..Node::default()
             })
             .unwrap();
-        builder.add_endpoint(Endpoint {
+        writer.add_endpoint(Endpoint {
             kind: EndpointKind::Pod,
             namespace: "ns".into(),
             name: name.into(),
@@ -37,7 +37,7 @@ fn index() -> (IndexSnapshot, [EndpointId; 3]) {
             ..Endpoint::default()
         })
     });
-    (builder.build(), ids)
+    (writer.current(), ids)
 }
 
 /// The index alone: nothing is known of external addresses.
@@ -295,13 +295,13 @@ fn a_full_family_counts_new_edges_as_other_and_loses_no_bytes() {
 #[test]
 fn a_name_that_changes_begins_another_series() {
     let named = |name: &str| {
-        let mut builder = IndexBuilder::new();
-        let id = builder.add_endpoint(Endpoint {
+        let mut writer = IndexWriter::default();
+        let id = writer.add_endpoint(Endpoint {
             kind: EndpointKind::Pod,
             workload_name: name.into(),
             ..Endpoint::default()
         });
-        (snapshots(builder.build()), id)
+        (snapshots(writer.current()), id)
     };
     let table = table(&[Preset::Workloads], 10, "");
     for name in ["before", "after", "before"] {
@@ -317,9 +317,9 @@ fn a_name_that_changes_begins_another_series() {
 
 #[test]
 fn labels_whose_concatenation_is_equal_are_different_series() {
-    let mut builder = IndexBuilder::new();
+    let mut writer = IndexWriter::default();
     let mut pod = |namespace: &str, name: &str| {
-        builder.add_endpoint(Endpoint {
+        writer.add_endpoint(Endpoint {
             kind: EndpointKind::Pod,
             namespace: namespace.into(),
             workload_kind: "Pod".into(),
@@ -330,7 +330,7 @@ fn labels_whose_concatenation_is_equal_are_different_series() {
     let (one, two) = (pod("team-a", "b-x"), pod("team-ab", "-x"));
     let table = table(&[Preset::Workloads], 10, "");
     let edges = [(one, two, 1), (two, one, 1)];
-    merge(&table, &snapshots(builder.build()), &edges, 5);
+    merge(&table, &snapshots(writer.current()), &edges, 5);
     assert_eq!(table.counts().series, 6);
 }
 
@@ -365,10 +365,10 @@ fn traffic_across_the_border_is_counted_by_external_endpoint_and_direction() {
 
 /// An edge between every two of 60 workloads.
 fn many() -> (Snapshots, EdgeTable) {
-    let mut builder = IndexBuilder::new();
+    let mut writer = IndexWriter::default();
     let pods: Vec<EndpointId> = (0..60)
         .map(|number| {
-            builder.add_endpoint(Endpoint {
+            writer.add_endpoint(Endpoint {
                 kind: EndpointKind::Pod,
                 namespace: "ns".into(),
                 workload_kind: "Pod".into(),
@@ -383,7 +383,7 @@ fn many() -> (Snapshots, EdgeTable) {
             assert!(edges.add(*source, *destination, &measures(10)));
         }
     }
-    (snapshots(builder.build()), edges)
+    (snapshots(writer.current()), edges)
 }
 
 #[test]

@@ -140,18 +140,21 @@ pub(super) struct EgressEntry {
     pub(super) list: u32,
 }
 
-/// A Service.
+/// A Service, or an EndpointSlice with external addresses.
 #[derive(Debug)]
-pub(super) struct ServiceEntry {
+pub(super) struct KeyedEntry {
     pub(super) endpoint: EndpointId,
     pub(super) keys: Box<[AddressKey]>,
     pub(super) list: u32,
 }
 
-/// An EndpointSlice with external addresses.
-#[derive(Debug)]
-pub(super) struct SliceEntry {
-    pub(super) endpoint: EndpointId,
-    pub(super) keys: Box<[AddressKey]>,
-    pub(super) list: u32,
+impl KeyedEntry {
+    /// Creates the entry of an endpoint without keys.
+    pub(super) fn of(endpoint: EndpointId) -> Self {
+        Self {
+            endpoint,
+            keys: Box::default(),
+            list: 0,
+        }
+    }
 }

@@ -29,9 +29,7 @@ use crate::inventory::clock_reading::ClockReading;
 use crate::inventory::endpoint::{Endpoint, EndpointId, NodeId};
 use crate::inventory::writer::IndexWriter;
 use context::{Begin, ListState, UpdateContext};
-use entries::{
-    EgressEntry, Map, NodeEntry, PodEntry, PodKeys, ResourceClaim, ServiceEntry, SliceEntry,
-};
+use entries::{EgressEntry, KeyedEntry, Map, NodeEntry, PodEntry, PodKeys, ResourceClaim};
 use enum_map::EnumMap;
 pub use probes::ProbeStatus;
 use probes::Probes;
@@ -55,8 +53,8 @@ pub(super) struct ClusterState {
     egress_addresses: Map<Arc<str>, BTreeMap<Address, usize>>,
     /// The Node object of each node.
     node_objects: Map<NodeId, u128>,
-    services: Map<u128, ServiceEntry>,
-    slices: Map<u128, SliceEntry>,
+    services: Map<u128, KeyedEntry>,
+    slices: Map<u128, KeyedEntry>,
     claims: Map<u128, ResourceClaim>,
     /// Namespaces and the number of the latest list with each.
     namespaces: Map<Arc<str>, u32>,
@@ -239,21 +237,17 @@ impl ClusterState {
             }
             ResourceKind::Pods => self.remove_unlisted_pods(list),
             ResourceKind::Services => {
-                let all = self.services.iter();
-                for uid in uids(all.filter(|(_, service)| service.list != list)) {
+                for uid in unlisted(&self.services, |service| service.list != list) {
                     self.service_deleted(uid);
                 }
             }
             ResourceKind::EndpointSlices => {
-                let all = self.slices.iter();
-                for uid in uids(all.filter(|(_, slice)| slice.list != list)) {
+                for uid in unlisted(&self.slices, |slice| slice.list != list) {
                     self.slice_deleted(uid);
                 }
             }
             ResourceKind::Namespaces => {
-                let deleted = self.namespaces.iter().filter(|(_, of)| **of != list);
-                let deleted = deleted.map(|(name, _)| Arc::clone(name));
-                for name in deleted.collect::<Vec<_>>() {
+                for name in unlisted(&self.namespaces, |of| *of != list) {
                     self.namespace_deleted(&name);
                 }
             }
@@ -261,21 +255,17 @@ impl ClusterState {
                 self.owners.remove_unlisted(kind, list);
             }
             ResourceKind::CiliumNodes => {
-                let deleted = self.cilium_nodes.iter().filter(|(_, (_, of))| *of != list);
-                let deleted = deleted.map(|(name, _)| Arc::clone(name));
-                for name in deleted.collect::<Vec<_>>() {
+                for name in unlisted(&self.cilium_nodes, |(_, of)| *of != list) {
                     self.cilium_node_deleted(&name);
                 }
             }
             ResourceKind::EgressIps | ResourceKind::Egresses => {
-                let all = self.egress.iter().filter(|(_, one)| one.kind == kind);
-                for uid in uids(all.filter(|(_, one)| one.list != list)) {
+                for uid in unlisted(&self.egress, |one| one.kind == kind && one.list != list) {
                     self.egress_deleted(uid);
                 }
             }
             ResourceKind::ResourceClaims => {
-                let all = self.claims.iter();
-                for uid in uids(all.filter(|(_, claim)| claim.list != list)) {
+                for uid in unlisted(&self.claims, |claim| claim.list != list) {
                     self.resource_claim_deleted(uid);
                 }
             }
@@ -340,8 +330,10 @@ fn pairs(labels: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     labels.map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
-fn uids<'a, T: 'a>(entries: impl Iterator<Item = (&'a u128, &'a T)>) -> Vec<u128> {
-    entries.map(|(uid, _)| *uid).collect()
+/// Returns the keys of the objects that are not in a list.
+fn unlisted<K: Clone, T>(objects: &Map<K, T>, is_unlisted: impl Fn(&T) -> bool) -> Vec<K> {
+    let unlisted = objects.iter().filter(|(_, object)| is_unlisted(object));
+    unlisted.map(|(key, _)| key.clone()).collect()
 }
 
 /// Replaces an endpoint if it has changed. Most updates of a pod change only its status.

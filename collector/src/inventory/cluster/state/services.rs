@@ -6,44 +6,34 @@ use std::sync::Arc;
 use super::super::fields::{EndpointSliceFields, ServiceFields};
 use super::ClusterState;
 use super::context::UpdateContext;
-use super::entries::{ServiceEntry, SliceEntry};
+use super::entries::KeyedEntry;
 use crate::inventory::address_key::AddressKey;
-use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind};
+use crate::inventory::endpoint::{Endpoint, EndpointKind};
 
 impl ClusterState {
     /// A Service was created or has changed.
     pub(super) fn service(&mut self, fields: ServiceFields, context: UpdateContext) {
         let before = self.services.remove(&fields.uid);
-        let (endpoint, old) = match before {
-            Some(before) => (before.endpoint, before.keys),
-            None => {
-                let name = self.writer.intern(&fields.name);
-                let endpoint = Endpoint {
-                    kind: EndpointKind::Service,
-                    namespace: self.writer.intern(&fields.namespace),
-                    workload_kind: self.writer.intern("Service"),
-                    workload_name: Arc::clone(&name),
-                    name,
-                    ..Endpoint::default()
-                };
-                (self.writer.add_endpoint(endpoint), Box::default())
-            }
-        };
-        let keys = service_keys(&fields);
-        self.assign_keys(endpoint, &old, &keys, context.begin(fields.created));
-        let service = ServiceEntry {
-            endpoint,
-            keys,
-            list: context.list,
-        };
-        self.services.insert(fields.uid, service);
+        let before = before.unwrap_or_else(|| {
+            let name = self.writer.intern(&fields.name);
+            let endpoint = Endpoint {
+                kind: EndpointKind::Service,
+                namespace: self.writer.intern(&fields.namespace),
+                workload_kind: self.writer.intern("Service"),
+                workload_name: Arc::clone(&name),
+                name,
+                ..Endpoint::default()
+            };
+            KeyedEntry::of(self.writer.add_endpoint(endpoint))
+        });
+        let entry = self.replace_keys(before, service_keys(&fields), fields.created, context);
+        self.services.insert(fields.uid, entry);
     }
 
     /// A Service was deleted.
     pub(super) fn service_deleted(&mut self, uid: u128) {
-        if let Some(service) = self.services.remove(&uid) {
-            self.remove_keys(service.endpoint, &service.keys);
-        }
+        let deleted = self.services.remove(&uid);
+        self.remove_keys(deleted);
     }
 
     /// An EndpointSlice was created or has changed. Its external addresses have the DNS name of the
@@ -54,58 +44,58 @@ impl ClusterState {
             return;
         }
         let before = self.slices.remove(&fields.uid);
-        let (endpoint, old) = match before {
-            Some(before) => (before.endpoint, before.keys),
-            None => {
-                let name = format!("{}.{}.svc", fields.service, fields.namespace);
-                let name = self.writer.intern(&name);
-                let endpoint = Endpoint {
-                    kind: EndpointKind::External,
-                    workload_kind: self.writer.intern("External"),
-                    workload_name: Arc::clone(&name),
-                    name,
-                    ..Endpoint::default()
-                };
-                (self.writer.add_endpoint(endpoint), Box::default())
-            }
-        };
-        let keys = slice_keys(&fields);
-        self.assign_keys(endpoint, &old, &keys, context.begin(fields.created));
-        let slice = SliceEntry {
-            endpoint,
-            keys,
-            list: context.list,
-        };
-        self.slices.insert(fields.uid, slice);
+        let before = before.unwrap_or_else(|| {
+            let name = format!("{}.{}.svc", fields.service, fields.namespace);
+            let name = self.writer.intern(&name);
+            let endpoint = Endpoint {
+                kind: EndpointKind::External,
+                workload_kind: self.writer.intern("External"),
+                workload_name: Arc::clone(&name),
+                name,
+                ..Endpoint::default()
+            };
+            KeyedEntry::of(self.writer.add_endpoint(endpoint))
+        });
+        let entry = self.replace_keys(before, slice_keys(&fields), fields.created, context);
+        self.slices.insert(fields.uid, entry);
     }
 
     /// An EndpointSlice was deleted.
     pub(super) fn slice_deleted(&mut self, uid: u128) {
-        if let Some(slice) = self.slices.remove(&uid) {
-            self.remove_keys(slice.endpoint, &slice.keys);
-        }
+        let deleted = self.slices.remove(&uid);
+        self.remove_keys(deleted);
     }
 
-    fn assign_keys(
+    fn replace_keys(
         &mut self,
-        endpoint: EndpointId,
-        old: &[AddressKey],
-        new: &[AddressKey],
-        (from, lead): (u64, u64),
-    ) {
-        for key in old.iter().filter(|key| !new.contains(key)) {
+        before: KeyedEntry,
+        keys: Box<[AddressKey]>,
+        created: u64,
+        context: UpdateContext,
+    ) -> KeyedEntry {
+        let endpoint = before.endpoint;
+        for key in before.keys.iter().filter(|key| !keys.contains(key)) {
             self.writer.unassign(*key, endpoint, self.now);
         }
-        for key in new {
+        let (from, lead) = context.begin(created);
+        for key in &keys {
             self.writer.assign(*key, endpoint, from, lead);
         }
+        KeyedEntry {
+            endpoint,
+            keys,
+            list: context.list,
+        }
     }
 
-    fn remove_keys(&mut self, endpoint: EndpointId, keys: &[AddressKey]) {
-        for key in keys {
-            self.writer.unassign(*key, endpoint, self.now);
+    fn remove_keys(&mut self, deleted: Option<KeyedEntry>) {
+        let Some(deleted) = deleted else {
+            return;
+        };
+        for key in deleted.keys {
+            self.writer.unassign(key, deleted.endpoint, self.now);
         }
-        self.writer.retire_endpoint(endpoint);
+        self.writer.retire_endpoint(deleted.endpoint);
     }
 }
 

@@ -1,12 +1,12 @@
-//! Failures of engines that keep the history.
+//! Failures of queries for the history.
 
-/// Why an engine has no answer.
+/// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum EngineError {
+pub enum HistoryError {
     /// The begin is not before the end.
     #[error("invalid from: must be before to")]
     EmptyRange,
-    /// A parameter of the query has something that the engine cannot answer.
+    /// A parameter of the query has something that an engine cannot answer.
     #[error("invalid {parameter}: {reason}")]
     Unanswerable {
         /// The parameter of the API.
@@ -22,7 +22,7 @@ pub enum EngineError {
     Engine(anyhow::Error),
 }
 
-impl EngineError {
+impl HistoryError {
     /// The engine cannot order by connection health.
     pub(super) fn no_health() -> Self {
         Self::Unanswerable {

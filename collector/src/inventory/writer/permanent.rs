@@ -1,15 +1,11 @@
-//! Builds an index that is valid at all times. Two contradictory assignments are a [`Conflict`].
-
-use std::sync::Arc;
+//! Assignments that are valid at all times. Two contradictory ones are a [`Conflict`].
 
 use flowproto::Address;
 use ipnet::IpNet;
 
-use super::address_key::AddressKey;
-use super::endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId};
-use super::labels::LabelSet;
-use super::snapshot::IndexSnapshot;
-use super::writer::{Bounds, IndexWriter};
+use super::IndexWriter;
+use crate::inventory::address_key::AddressKey;
+use crate::inventory::endpoint::{EndpointId, EndpointKind, Node, NodeId};
 
 /// An address or prefix that is assigned to two endpoints.
 #[derive(Debug, thiserror::Error)]
@@ -20,52 +16,7 @@ pub struct Conflict {
     second: String,
 }
 
-/// Collects assignments that are valid at all times.
-#[derive(Debug, Default)]
-pub struct IndexBuilder {
-    writer: IndexWriter,
-}
-
-impl IndexBuilder {
-    /// Creates an index without endpoints, with the default limits.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Creates an index without endpoints, with these limits.
-    #[must_use]
-    pub fn within(bounds: Bounds) -> Self {
-        Self {
-            writer: IndexWriter::new(bounds),
-        }
-    }
-
-    /// Returns a shared copy of a name.
-    pub fn intern(&mut self, name: &str) -> Arc<str> {
-        self.writer.intern(name)
-    }
-
-    /// Returns a shared copy of labels. `None` if there are none.
-    pub fn labels<'a>(
-        &mut self,
-        labels: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> Option<Arc<LabelSet>> {
-        self.writer.labels(labels)
-    }
-
-    /// Sets the labels of a namespace that are kept. Returns false if the limit on endpoints is
-    /// reached.
-    pub fn set_namespace_labels(&mut self, namespace: &str, labels: Option<Arc<LabelSet>>) -> bool {
-        self.writer.set_namespace_labels(namespace, labels)
-    }
-
-    /// Returns the node with this name.
-    #[must_use]
-    pub fn node_named(&self, name: &str) -> Option<NodeId> {
-        self.writer.node_named(name)
-    }
-
+impl IndexWriter {
     /// Adds a node. Its addresses and pod CIDRs are assigned separately.
     ///
     /// # Errors
@@ -76,34 +27,28 @@ impl IndexBuilder {
             first: first.into(),
             second: second.into(),
         };
-        if self.writer.node_named(&node.name).is_some() {
+        if self.node_named(&node.name).is_some() {
             return Err(twice("a node", "another node"));
         }
-        let Some(id) = self.writer.acquire_node(&node.name) else {
+        let Some(id) = self.acquire_node(&node.name) else {
             return Err(twice("a node", "more nodes than max_nodes"));
         };
-        self.writer.set_node(id, node);
+        self.set_node(id, node);
         Ok(id)
     }
 
-    /// Adds an endpoint. Its addresses are assigned separately.
-    pub fn add_endpoint(&mut self, endpoint: Endpoint) -> EndpointId {
-        self.writer.add_endpoint(endpoint)
-    }
-
-    /// Assigns `address` to `id`. A node keeps its address when pods on the host network or Services
-    /// have the same one.
+    /// Assigns `address` to `id` for all times. A node keeps its address when pods on the host
+    /// network or Services have the same one.
     ///
     /// # Errors
     /// The address belongs to another endpoint.
     pub fn assign_address(&mut self, address: Address, id: EndpointId) -> Result<(), Conflict> {
         let key = AddressKey::address(address);
-        let is_node = |id| self.writer.endpoint(id).kind == EndpointKind::Node;
-        if !is_node(id) && self.writer.assignees(key).any(is_node) {
+        let is_node = |id| self.endpoint(id).kind == EndpointKind::Node;
+        if !is_node(id) && self.assignees(key).any(is_node) {
             return Ok(());
         }
         let other = self
-            .writer
             .assignees(key)
             .find(|other| *other != id && is_node(*other) == is_node(id));
         if let Some(other) = other {
@@ -113,42 +58,30 @@ impl IndexBuilder {
                 second: self.describe(id),
             });
         }
-        self.writer.assign(key, id, 0, 0);
+        self.assign(key, id, 0, 0);
         Ok(())
     }
 
-    /// Assigns the addresses in `prefix` that are not assigned themselves.
+    /// Assigns the addresses in `prefix` that are not assigned themselves, for all times.
     ///
     /// # Errors
     /// The prefix belongs to another endpoint.
-    pub fn assign_prefix(&mut self, prefix: IpNet, id: EndpointId) -> Result<(), Conflict> {
-        if let Some(owner) = self.writer.prefix_owner(prefix) {
+    pub fn assign_cidr(&mut self, prefix: IpNet, id: EndpointId) -> Result<(), Conflict> {
+        if let Some(owner) = self.prefix_owner(prefix) {
             return Err(Conflict {
                 what: format!("CIDR {prefix}"),
                 first: self.describe(owner),
                 second: self.describe(id),
             });
         }
-        let unreported = self.writer.endpoint(id).kind == EndpointKind::Pod;
-        self.writer.assign_prefix(prefix, id, unreported);
+        let unreported = self.endpoint(id).kind == EndpointKind::Pod;
+        self.assign_prefix(prefix, id, unreported);
         Ok(())
     }
 
-    /// Returns the writer, for changes.
-    #[must_use]
-    pub fn into_writer(self) -> IndexWriter {
-        self.writer
-    }
-
-    /// Returns the snapshot.
-    #[must_use]
-    pub fn build(mut self) -> IndexSnapshot {
-        self.writer.current()
-    }
-
     fn describe(&self, id: EndpointId) -> String {
-        let endpoint = self.writer.endpoint(id);
-        let node = endpoint.node.map(|node| &self.writer.node_of(node).name);
+        let endpoint = self.endpoint(id);
+        let node = endpoint.node.map(|node| &self.node_of(node).name);
         match (endpoint.kind, node) {
             (EndpointKind::Pod, Some(node)) if endpoint.name.is_empty() => {
                 format!("the pods of node {node}")
@@ -165,7 +98,11 @@ impl IndexBuilder {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::inventory::endpoint::Endpoint;
+    use crate::inventory::snapshot::IndexSnapshot;
     use crate::inventory::time_range::TimeRange;
 
     const NEVER: TimeRange = TimeRange::instant(0);
@@ -183,12 +120,12 @@ mod tests {
     }
 
     fn named(prefixes: &[&str]) -> IndexSnapshot {
-        let mut builder = IndexBuilder::new();
+        let mut writer = IndexWriter::default();
         for text in prefixes {
-            let id = builder.add_endpoint(endpoint(EndpointKind::External, text));
-            builder.assign_prefix(text.parse().unwrap(), id).unwrap();
+            let id = writer.add_endpoint(endpoint(EndpointKind::External, text));
+            writer.assign_cidr(text.parse().unwrap(), id).unwrap();
         }
-        builder.build()
+        writer.current()
     }
 
     #[test]
@@ -232,7 +169,7 @@ mod tests {
 
     #[test]
     fn every_address_is_external_in_an_empty_index() {
-        let index = IndexBuilder::new().build();
+        let index = IndexWriter::default().current();
         assert_eq!(
             index.lookup(address("10.0.0.1"), NEVER).endpoint,
             EndpointId::EXTERNAL
@@ -243,15 +180,15 @@ mod tests {
     #[test]
     fn a_node_keeps_an_address_that_a_pod_has_too() {
         for node_first in [true, false] {
-            let mut builder = IndexBuilder::new();
-            let pod = builder.add_endpoint(endpoint(EndpointKind::Pod, "host-network"));
-            let node = builder.add_endpoint(endpoint(EndpointKind::Node, "node-a"));
+            let mut writer = IndexWriter::default();
+            let pod = writer.add_endpoint(endpoint(EndpointKind::Pod, "host-network"));
+            let node = writer.add_endpoint(endpoint(EndpointKind::Node, "node-a"));
             let order = if node_first { [node, pod] } else { [pod, node] };
             for id in order {
-                builder.assign_address(address("10.9.0.1"), id).unwrap();
+                writer.assign_address(address("10.9.0.1"), id).unwrap();
             }
             assert_eq!(
-                builder.build().lookup(address("10.9.0.1"), NEVER).endpoint,
+                writer.current().lookup(address("10.9.0.1"), NEVER).endpoint,
                 node
             );
         }
@@ -259,11 +196,11 @@ mod tests {
 
     #[test]
     fn two_pods_with_one_address_are_a_conflict_that_names_both() {
-        let mut builder = IndexBuilder::new();
-        let one = builder.add_endpoint(endpoint(EndpointKind::Pod, "one"));
-        let two = builder.add_endpoint(endpoint(EndpointKind::Pod, "two"));
-        builder.assign_address(address("10.1.0.1"), one).unwrap();
-        let conflict = builder
+        let mut writer = IndexWriter::default();
+        let one = writer.add_endpoint(endpoint(EndpointKind::Pod, "one"));
+        let two = writer.add_endpoint(endpoint(EndpointKind::Pod, "two"));
+        writer.assign_address(address("10.1.0.1"), one).unwrap();
+        let conflict = writer
             .assign_address(address("::ffff:10.1.0.1"), two)
             .unwrap_err();
         assert_eq!(

@@ -1,0 +1,126 @@
+//! HTTP between two nodes, metered by a probe and counted by a collector.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::netns::{self, Namespace};
+use crate::program::{self, Running};
+use crate::scrape::Scrape;
+
+/// The address of the server.
+pub const SERVER: &str = "198.51.100.2";
+
+const INVENTORY: &str = "
+nodes:
+  - {name: node-a, addresses: [198.51.100.3]}
+  - {name: node-b, addresses: [198.51.100.4]}
+pods:
+  - {name: client-1, namespace: shop, addresses: [198.51.100.1], node: node-a, workload: {kind: Deployment, name: client}}
+  - {name: server-1, namespace: shop, addresses: [198.51.100.2], node: node-b, workload: {kind: Deployment, name: server}}
+";
+
+/// A client and a server of HTTP on two nodes. A probe and a collector run at the client.
+pub struct HttpMetering {
+    /// The node of the client.
+    pub client: Namespace,
+    /// The node of the server.
+    pub server: Namespace,
+    folder: tempfile::TempDir,
+}
+
+impl HttpMetering {
+    /// Creates the nodes, and an empty file `requests`.
+    pub fn set_up() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("inventory.yaml"), INVENTORY).expect("an inventory");
+        std::fs::write(folder.path().join("requests"), "").expect("a file");
+        let (client, server) = (Namespace::new("client"), Namespace::new("server"));
+        netns::link((&client, "eth0"), (&server, "eth0"));
+        for (namespace, address) in [(&client, "198.51.100.1"), (&server, SERVER)] {
+            let name = namespace.name();
+            netns::run(&format!("ip -n {name} addr add {address}/24 dev eth0"));
+        }
+        Self {
+            client,
+            server,
+            folder,
+        }
+    }
+
+    /// A file of the test. The flow log is `flows`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts the probe and the collector.
+    pub fn start(&self) -> (Running, Running) {
+        let mut collecting = self.client.ours("kipfix-collector");
+        collecting
+            .args(["--listen", "udp://127.0.0.1:4739", "--kubernetes", "off"])
+            .args(["--http", "127.0.0.1:8080", "--preset", "http"])
+            .args([
+                "--flow-log",
+                &format!("file:{}", self.path("flows").display()),
+            ])
+            .arg("--inventory")
+            .arg(self.path("inventory.yaml"));
+        let collector = Running::start(collecting.stderr(Stdio::null()));
+        program::wait_for_udp(collector.pid(), 4739);
+        let probe = Running::start(
+            self.client
+                .ours("kipfix-probe")
+                .args(["--interface", "eth0", "--node-name", "node-a"])
+                .args(["--idle-timeout", "1s", "--export", "udp://127.0.0.1:4739"])
+                .arg("--http-metering")
+                .stderr(Stdio::null()),
+        );
+        let captures = || {
+            let sockets = self.client.run("cat /proc/net/packet");
+            sockets.lines().count() >= 5
+        };
+        assert!(program::eventually(Duration::from_secs(10), captures));
+        (probe, collector)
+    }
+
+    /// The metrics of the collector (port 8080) or the probe (port 9473).
+    pub fn scrape(&self, port: u16) -> Scrape {
+        let address = format!("127.0.0.1:{port}").parse().expect("an address");
+        Scrape::in_namespace(self.client.name(), address)
+    }
+
+    /// The sum of a family from the client to the server.
+    pub fn sum(&self, name: &str, more: &[&str]) -> u64 {
+        let labels = [r#"src_workload="client""#, r#"dst_workload="server""#];
+        let labels = [&labels[..], more].concat();
+        self.scrape(8080).sum(&format!("kipfix_{name}"), &labels)
+    }
+
+    /// Waits until all requests are counted, and no more.
+    pub fn wait_for_requests(&self, requests: usize) {
+        let requests = requests as u64;
+        let is_counted = || self.sum("http_requests_total", &[]) >= requests;
+        let is_counted = program::eventually(Duration::from_secs(15), is_counted);
+        let unread = self.scrape(9473);
+        let unread = unread.sum("kipfix_probe_metered_http_unread_total", &[]);
+        let found = self.sum("http_requests_total", &[]);
+        assert!(
+            is_counted && unread == 0,
+            "{found} of {requests}, unread {unread}"
+        );
+        assert_eq!(found, requests);
+    }
+
+    /// The records with requests in the flow log.
+    pub fn records(&self) -> Vec<Value> {
+        let flows = std::fs::read_to_string(self.path("flows")).expect("a flow log");
+        let records = flows
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        records
+            .filter(|record| record["httpRequestDeltaCount"].as_u64() > Some(0))
+            .collect()
+    }
+}
