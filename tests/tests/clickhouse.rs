@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use kipfix_tests::collector::{flow, now};
-use kipfix_tests::forwarding::{Forwarding, flows};
+use kipfix_tests::forwarding::{Forwarding, PATIENCE, flows};
 use kipfix_tests::peers::clickhouse::{ClickHouse, read};
+use kipfix_tests::peers::kafka::Kafka;
+use kipfix_tests::program::eventually;
 use kipfix_tests::take_turn;
 use serde_json::Value;
 
@@ -241,29 +243,87 @@ fn the_ten_questions_have_the_answers_that_the_traffic_has() {
 }
 
 #[test]
-fn the_view_of_a_topic_fills_the_table() {
+fn the_table_and_the_view_of_a_topic_store_every_record_once() {
+    let _turn = take_turn();
+    let Some(broker) = Kafka::start(None) else {
+        return;
+    };
     let Some(server) = server(None) else {
         return;
     };
-    // In place of the topic, rows are inserted: the engine in the test has no reliable client of Kafka.
     let text = read("kafka.sql");
     let begin = text.find("ENGINE = Kafka").unwrap();
     let end = begin + text[begin..].find(';').unwrap();
-    let text = format!("{}ENGINE = Null{}", &text[..begin], &text[end..]);
-    server.execute(&text);
-    let milliseconds = now();
-    server.query(&format!(
-        "INSERT INTO kipfix.flows_kafka (flowEndMilliseconds, collectionTimeMilliseconds, sourceAddress, octets, counted) \
-         VALUES ({milliseconds}, {milliseconds}, '::ffff:10.1.1.1', 7, true)"
-    ));
-    let rows = server.query(
-        "SELECT octets, counted, sourceAddress, toUnixTimestamp64Milli(collectionTimeMilliseconds) AS time FROM kipfix.flows",
+    // The engine in the test reads a topic on request, not in the background. So a request moves the rows of the topic to
+    // a table that keeps nothing, from which the view takes them.
+    server.execute(&format!("{}ENGINE = Null{}", &text[..begin], &text[end..]));
+    let schema = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../proto/kipfix/v1/flow.proto:Flow"
     );
-    assert_eq!(rows.len(), 1);
-    assert_eq!(rows[0]["octets"], 7);
-    assert_eq!(rows[0]["counted"], true);
-    assert_eq!(
-        rows[0]["time"].to_string().trim_matches('"'),
-        milliseconds.to_string()
-    );
+    let mut expected = 0;
+    for (format, table_format) in [("protobuf", "ProtobufSingle"), ("json", "JSONEachRow")] {
+        broker.create(format, 2, &[]);
+        let table = text[..end]
+            .replace("kipfix.flows_kafka", &format!("kipfix.{format}"))
+            .replace("kafka:9092", &broker.address())
+            .replace("'flows'", &format!("'{format}'"))
+            // A consumer that does not read now would delay the others of its group.
+            .replace("'clickhouse'", &format!("'{format}'"))
+            .replace("ProtobufSingle", table_format)
+            .replace("flow:Flow", schema);
+        // It creates the table, and reports that it does not read it in the background.
+        let outcome = server.try_execute(&table);
+        if let Err(error) = outcome {
+            assert!(error.contains("Shutdown was called"), "{error}");
+        }
+        let forwarding = Forwarding::start(&broker.url(format), &format!("format={format}"));
+        let mut records = flows(90);
+        records.extend((0..10).map(|_| flow("2001:db8::8", "10.1.1.1")));
+        forwarding.collector.send_all(&records, now());
+        forwarding.wait_for("sent_total", 100);
+        expected += 100;
+        let counted = "(SELECT count() FROM kipfix.flows)";
+        let read_topic = || {
+            server.query("SET stream_like_engine_allow_direct_select = 1");
+            server.query(&format!(
+                "INSERT INTO kipfix.flows_kafka SELECT * FROM kipfix.{format}"
+            ));
+        };
+        let are_read = eventually(PATIENCE, || {
+            read_topic();
+            number(&server, counted) >= expected
+        });
+        assert!(are_read, "{} of {expected}", number(&server, counted));
+        // Nothing is left to be read.
+        read_topic();
+        assert_eq!(number(&server, counted), expected);
+        let scrape = forwarding.collector.scrape();
+        for (column, metric) in [
+            ("octets", "kipfix_bytes_total"),
+            ("packets", "kipfix_packets_total"),
+            ("connections", "kipfix_connections_total"),
+        ] {
+            let sum = format!(
+                "(SELECT sum({column}) FROM kipfix.flows WHERE counted AND sourceWorkloadName = 'web')"
+            );
+            let sent = scrape.sum(metric, &["src_workload=\"web\""]);
+            assert_eq!(
+                number(&server, &sum),
+                sent * expected / 100,
+                "{column} {format}"
+            );
+        }
+        let rows = server.query(
+            "SELECT DISTINCT sourceAddress, destinationAddress, sourceZone, destinationZone FROM kipfix.flows ORDER BY sourceZone",
+        );
+        assert_eq!(rows.len(), 2, "{format}: {rows:?}");
+        assert_eq!(rows[0]["sourceAddress"], "2001:db8::8");
+        assert_eq!(rows[0]["destinationZone"], "z1");
+        assert_eq!(rows[1]["sourceAddress"], "::ffff:10.1.1.1");
+        assert_eq!(rows[1]["sourceZone"], "z1");
+        forwarding.collector.stop();
+    }
+    let records = "(SELECT sum(records) FROM kipfix.workloads_1m)";
+    assert_eq!(number(&server, records), expected);
 }

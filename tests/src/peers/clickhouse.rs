@@ -80,11 +80,20 @@ impl ClickHouse {
 
     /// Executes a statement and returns its rows. Panics if it fails.
     pub fn query(&self, statement: &str) -> Vec<Value> {
+        let outcome = self.try_query(statement);
+        outcome.unwrap_or_else(|error| panic!("{statement}: {error}"))
+    }
+
+    /// Executes a statement and returns its rows, or the error of the engine.
+    pub fn try_query(&self, statement: &str) -> Result<Vec<Value>, String> {
         let (status, body) = self.post("/", statement);
-        assert_eq!(status, 200, "{statement}: {body}");
+        if status != 200 {
+            return Err(body);
+        }
         let rows = body.lines().filter(|line| !line.is_empty());
-        rows.map(|row| serde_json::from_str(row).expect("JSON"))
-            .collect()
+        Ok(rows
+            .map(|row| serde_json::from_str(row).expect("JSON"))
+            .collect())
     }
 
     /// Executes the statements of a file of `deploy/clickhouse/`. Returns the rows of the last one.
@@ -92,17 +101,24 @@ impl ClickHouse {
         self.execute(&read(file))
     }
 
-    /// Executes statements and returns the rows of the last one.
+    /// Executes statements and returns the rows of the last one. Panics if one fails.
     pub fn execute(&self, text: &str) -> Vec<Value> {
+        self.try_execute(text)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Executes statements up to the first that fails. Returns the rows of the last one, or the error of the engine.
+    pub fn try_execute(&self, text: &str) -> Result<Vec<Value>, String> {
         let is_code = |line: &&str| !line.trim_start().starts_with("--");
         let code: Vec<&str> = text.lines().filter(is_code).collect();
         let mut rows = Vec::new();
         for statement in code.join("\n").split(';') {
             if !statement.trim().is_empty() {
-                rows = self.query(statement.trim());
+                let outcome = self.try_query(statement.trim());
+                rows = outcome.map_err(|error| format!("{statement}: {error}"))?;
             }
         }
-        rows
+        Ok(rows)
     }
 
     /// Lets the next inserts fail: `refuse` or `mute`.

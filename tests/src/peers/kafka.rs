@@ -76,9 +76,14 @@ impl Kafka {
         Some(broker)
     }
 
+    /// Its address and port for clients without TLS.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// The URL of a topic for clients without TLS.
     pub fn url(&self, topic: &str) -> String {
-        format!("kafka://127.0.0.1:{}/{topic}", self.port)
+        format!("kafka://{}/{topic}", self.address())
     }
 
     fn settings(&self) -> PathBuf {
@@ -193,7 +198,7 @@ impl Kafka {
     /// Moves each partition to the first of its replicas.
     pub fn elect_preferred(&self) {
         let mut command = self.java("org.apache.kafka.tools.LeaderElectionCommand");
-        command.args(["--bootstrap-server", &format!("127.0.0.1:{}", self.port)]);
+        command.args(["--bootstrap-server", &self.address()]);
         command.args(["--election-type", "PREFERRED", "--all-topic-partitions"]);
         program::output(&mut command);
     }
@@ -205,7 +210,7 @@ impl Kafka {
 
     fn kcat(&self) -> Command {
         let mut command = Command::new("kcat");
-        command.args(["-b", &format!("127.0.0.1:{}", self.port)]);
+        command.args(["-b", &self.address()]);
         command.stdin(Stdio::null());
         command
     }
@@ -224,7 +229,7 @@ impl Kafka {
 
     fn create_with(&self, topic: &str, arguments: &[&str], settings: &[&str]) {
         let mut command = self.java("org.apache.kafka.tools.TopicCommand");
-        command.args(["--bootstrap-server", &format!("127.0.0.1:{}", self.port)]);
+        command.args(["--bootstrap-server", &self.address()]);
         command.args(["--create", "--topic", topic]);
         command.args(arguments);
         for setting in settings {

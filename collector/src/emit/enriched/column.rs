@@ -57,27 +57,23 @@ pub struct Column {
     pub(super) read: for<'a, 'b> fn(&'a EnrichedRecord<'b>) -> Value<'a>,
 }
 
-/// Columns that are written together.
-#[derive(Debug)]
-pub(super) struct ColumnGroup {
-    pub(super) columns: &'static [Column],
-    pub(super) variation: Variation,
+/// Writes values in one encoding.
+pub(super) trait ColumnWriter {
+    /// Writes the value of a column.
+    fn write(&mut self, column: &Column, record: &EnrichedRecord<'_>);
 }
 
-/// How the values of a group differ between records. Nothing of it is needed to write them one by one.
-#[derive(Debug)]
-pub(super) enum Variation {
-    /// Every record has values of its own.
-    EachRecord,
-    /// Most records have no value in any of the columns: all for which this is false.
-    FewRecords(fn(&EnrichedRecord<'_>) -> bool),
-    /// All records of an exporter that do not name another one have the same values.
-    Origin,
+/// Columns that are written one after the other.
+pub(super) trait ColumnList: Copy {
+    /// Writes the values of all of them.
+    fn write_to(self, record: &EnrichedRecord<'_>, writer: &mut impl ColumnWriter);
 }
 
-impl ColumnGroup {
-    pub(super) const fn new(columns: &'static [Column], variation: Variation) -> Self {
-        Self { columns, variation }
+impl ColumnList for &[Column] {
+    fn write_to(self, record: &EnrichedRecord<'_>, writer: &mut impl ColumnWriter) {
+        for column in self {
+            writer.write(column, record);
+        }
     }
 }
 

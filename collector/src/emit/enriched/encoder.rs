@@ -7,10 +7,11 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::column::{Column, ColumnGroup, Variation};
+use super::format::RecordFormat;
+use super::group::{ColumnGroup, Variation};
 use super::health_columns::HEALTH_GROUP;
-use super::{EndpointSide, EnrichedRecord, json, protobuf, row_binary};
-use super::{endpoint_columns, flow_columns};
+use super::{EndpointSide, EnrichedRecord};
+use super::{endpoint_columns, flow_columns, json};
 use crate::inventory::EndpointId;
 use crate::pipeline::Origin;
 use crate::snapshots::Snapshots;
@@ -18,18 +19,7 @@ use crate::snapshots::Snapshots;
 /// Octets of endpoints that are kept, with their entries.
 const MAX_KEPT_OCTETS: usize = 16 << 20;
 /// Octets of an entry.
-const ENTRY_OCTETS: usize = size_of::<(EndpointKey, Range<usize>)>() + 1;
-
-/// How records are encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordFormat {
-    /// Protobuf messages.
-    Protobuf,
-    /// JSON objects.
-    Json,
-    /// Rows of a ClickHouse table.
-    RowBinary,
-}
+const ENTRY_OCTETS: usize = size_of::<(EndpointKey, Range<u32>)>() + 1;
 
 /// Encodes records.
 #[derive(Debug)]
@@ -40,7 +30,7 @@ pub struct Encoder {
     origin: KeptOrigin,
     /// The encoded columns of endpoints.
     octets: Vec<u8>,
-    kept: HashMap<EndpointKey, Range<usize>, RandomState>,
+    kept: HashMap<EndpointKey, Range<u32>, RandomState>,
 }
 
 /// The encoded columns of the last origin.
@@ -50,22 +40,16 @@ struct KeptOrigin {
     octets: Vec<u8>,
 }
 
-/// What the columns of an endpoint depend on, besides the snapshots.
+/// What the columns of an endpoint depend on, besides the snapshots: its id, that of its Service or 0, which no Service
+/// has, and its side. In one number, which is hashed faster than its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct EndpointKey {
-    side: EndpointSide,
-    endpoint: EndpointId,
-    service: Option<EndpointId>,
-}
+struct EndpointKey(u128);
 
-impl RecordFormat {
-    /// Appends columns of a record.
-    fn write(self, columns: &[Column], record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
-        match self {
-            Self::Protobuf => protobuf::write(columns, record, out),
-            Self::Json => json::write(columns, record, out),
-            Self::RowBinary => row_binary::write(columns, record, out),
-        }
+impl EndpointKey {
+    fn new(side: EndpointSide, (endpoint, service): (EndpointId, Option<EndpointId>)) -> Self {
+        let service = service.unwrap_or(EndpointId::EXTERNAL);
+        let side = u128::from(side == EndpointSide::Destination);
+        Self(side << 64 | u128::from(service.0) << 32 | u128::from(endpoint.0))
     }
 }
 
@@ -121,6 +105,7 @@ impl Encoder {
             Variation::Origin if record.record.exporter_address.is_unspecified() => {
                 self.encode_origin(group, record, out);
             }
+            Variation::EachRecord(write) => write(self.format, record, out),
             _ => self.format.write(group.columns, record, out),
         }
     }
@@ -153,18 +138,15 @@ impl Encoder {
             EndpointSide::Source => &endpoint_columns::SOURCE,
             EndpointSide::Destination => &endpoint_columns::DESTINATION,
         };
+        let columns = columns.as_slice();
         if record.host(side).is_some() {
             // There are many host names for one endpoint.
             return self.format.write(columns, record, out);
         }
-        let (endpoint, service) = record.endpoint(side);
-        let key = EndpointKey {
-            side,
-            endpoint,
-            service,
-        };
+        let key = EndpointKey::new(side, record.endpoint(side));
         if let Some(octets) = self.kept.get(&key) {
-            let octets = self.octets.get(octets.clone());
+            let at = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+            let octets = self.octets.get(at(octets.start)..at(octets.end));
             return out.extend_from_slice(octets.unwrap_or_default());
         }
         let begin = out.len();
@@ -176,7 +158,9 @@ impl Encoder {
         let at = self.octets.len();
         self.octets
             .extend_from_slice(out.get(begin..).unwrap_or_default());
-        self.kept.insert(key, at..self.octets.len());
+        if let (Ok(begin), Ok(end)) = (u32::try_from(at), u32::try_from(self.octets.len())) {
+            self.kept.insert(key, begin..end);
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use flowproto::{Address, FlowRecord};
 use super::super::endpoint_member::{EndpointMember, EndpointSide};
 use super::super::record::origin_address;
 use super::EnrichedRecord;
-use super::column::{Column, ColumnGroup, ColumnType, Value, Variation, column, number, optional};
+use super::column::{Column, ColumnType, Value, column, number, optional};
+use super::group::{ColumnGroup, Variation, each_record};
 
 fn number_if<T: Into<u64>>(value: Option<T>) -> Value<'static> {
     value.map_or(Value::Absent, number)
@@ -30,14 +31,14 @@ const NAME: ColumnType = ColumnType::Name;
 
 /// The columns of the flow itself, in the order of their numbers.
 pub(super) static FLOW: [ColumnGroup; 10] = [
-    ColumnGroup::new(&TRAFFIC, Variation::EachRecord),
+    each_record!(TRAFFIC: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20),
     few(&INTERFACES, |e| record(e).interfaces.is_some()),
     few(&SAMPLING, |e| record(e).sampling != Sampling::NONE),
     few(&ROUTING, |e| is_routed(record(e))),
     few(&TRANSLATION, |e| record(e).translation.is_some()),
     few(&TUNNEL, |e| record(e).tunnel.is_some()),
     ColumnGroup::new(&ORIGIN, Variation::Origin),
-    ColumnGroup::new(&CLASS, Variation::EachRecord),
+    each_record!(CLASS: 0 1 2),
     few(&ENCAPSULATION, |e| record(e).tunnel.is_some()),
     few(&PROTECTION, |e| {
         record(e).security_protocol != SecurityProtocol::None

@@ -4,7 +4,8 @@
 use flowproto::tcp::RoundTripTime;
 
 use super::EnrichedRecord;
-use super::column::{Column, ColumnGroup, ColumnType, Variation, column, number};
+use super::column::{Column, ColumnType, column, number};
+use super::group::{ColumnGroup, Variation};
 use crate::pipeline::{ConnectionHealth, DecidedRecord};
 
 /// Connection health of a record, without what the metric families do not count.

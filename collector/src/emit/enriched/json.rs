@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use flowproto::json;
 
+use super::column::ColumnWriter;
 use super::{Column, ColumnType, EnrichedRecord, Value, columns};
 
 /// What precedes the value of a column, by its number: a comma, its name and a colon.
@@ -24,9 +25,22 @@ fn index(column: &Column) -> usize {
 }
 
 /// Appends the members of columns, each after a comma.
-pub(super) fn write(columns: &[Column], record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
-    let names = &*NAMES;
-    for column in columns {
+#[derive(Debug)]
+pub(super) struct MemberWriter<'a> {
+    names: &'static [Box<[u8]>],
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> MemberWriter<'a> {
+    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+        let names = &*NAMES;
+        Self { names, out }
+    }
+}
+
+impl ColumnWriter for MemberWriter<'_> {
+    #[inline(always)]
+    fn write(&mut self, column: &Column, record: &EnrichedRecord<'_>) {
         let value = (column.read)(record);
         let is_absent = match value {
             Value::Absent | Value::Text("") => true,
@@ -34,16 +48,18 @@ pub(super) fn write(columns: &[Column], record: &EnrichedRecord<'_>, out: &mut V
             Value::Address(_) | Value::Text(_) => false,
         };
         if is_absent {
-            continue;
+            return;
         }
-        let name = names.get(index(column));
-        out.extend_from_slice(name.map_or(b"", |name| name));
+        let name = self.names.get(index(column));
+        self.out.extend_from_slice(name.map_or(b"", |name| name));
         match value {
             Value::Absent => {}
-            Value::Number(_) if column.kind == ColumnType::Bool => out.extend_from_slice(b"true"),
-            Value::Number(number) => json::write_number(number, out),
-            Value::Address(address) => json::write_address(address, out),
-            Value::Text(text) => json::write_string(text, out),
+            Value::Number(_) if column.kind == ColumnType::Bool => {
+                self.out.extend_from_slice(b"true");
+            }
+            Value::Number(number) => json::write_number(number, self.out),
+            Value::Address(address) => json::write_address(address, self.out),
+            Value::Text(text) => json::write_string(text, self.out),
         }
     }
 }

@@ -7,6 +7,8 @@ mod column;
 mod encoder;
 mod endpoint_columns;
 mod flow_columns;
+mod format;
+mod group;
 mod health_columns;
 pub mod health_sql;
 mod json;
@@ -31,7 +33,8 @@ use crate::pipeline::{DecidedRecord, Measures, Origin};
 use crate::snapshots::{EndpointView, Snapshots};
 
 pub use column::{Column, ColumnType, Value};
-pub use encoder::{Encoder, RecordFormat};
+pub use encoder::Encoder;
+pub use format::RecordFormat;
 use health_columns::EmittedHealth;
 
 /// All columns, in the order of their numbers.

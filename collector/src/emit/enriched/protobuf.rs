@@ -3,38 +3,119 @@
 
 use kipfix_service::exposition::protobuf::write_varint;
 
+use super::column::ColumnWriter;
 use super::{Column, EnrichedRecord, Value};
 
 const VARINT: u32 = 0;
 const LENGTH_DELIMITED: u32 = 2;
 
-/// Appends the fields of columns.
-pub(super) fn write(columns: &[Column], record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
-    for column in columns {
-        match (column.read)(record) {
-            Value::Absent => {}
-            Value::Number(0) if !column.is_optional => {}
-            Value::Number(number) => {
-                write_varint((column.number << 3 | VARINT).into(), out);
-                write_varint(number, out);
-            }
-            Value::Address(address) => {
-                octets(column.number, &address.bits().to_be_bytes(), out);
-            }
-            Value::Text("") => {}
-            Value::Text(text) => octets(column.number, text.as_bytes(), out),
+/// Octets that are collected before they are appended.
+const STAGED_OCTETS: usize = 128;
+/// Room for the longest field that is collected: a tag, a length and an address.
+const FIELD_OCTETS: usize = 8 + 8 + 16;
+
+/// Appends the fields of columns. Fields of numbers and addresses are short, so they are collected in an array: a
+/// vector checks its room, and updates its length in memory, for every octet.
+#[derive(Debug)]
+pub(super) struct FieldWriter<'a> {
+    staged: [u8; STAGED_OCTETS],
+    length: usize,
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> FieldWriter<'a> {
+    #[inline]
+    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+        Self {
+            staged: [0; STAGED_OCTETS],
+            length: 0,
+            out,
+        }
+    }
+
+    /// Appends what was collected.
+    #[inline]
+    pub(super) fn flush(&mut self) {
+        let staged = self.staged.get(..self.length);
+        self.out.extend_from_slice(staged.unwrap_or_default());
+        self.length = 0;
+    }
+
+    /// Collects the first `count` octets of an array for which there is room.
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, octets: [u8; N], count: usize) {
+        let room = self.staged.get_mut(self.length..);
+        if let Some(place) = room.and_then(<[u8]>::first_chunk_mut) {
+            *place = octets;
+            self.length = self.length.wrapping_add(count);
+        }
+    }
+
+    #[inline(always)]
+    fn varint(&mut self, number: u64) {
+        if let Some((octets, count)) = short_varint(number) {
+            self.put(octets, count);
+        } else {
+            self.flush();
+            write_varint(number, self.out);
         }
     }
 }
 
-fn octets(number: u32, octets: &[u8], out: &mut Vec<u8>) {
-    write_varint((number << 3 | LENGTH_DELIMITED).into(), out);
-    write_varint(u64::try_from(octets.len()).unwrap_or_default(), out);
-    out.extend_from_slice(octets);
+/// A number below 2^56 as a varint: octets, of which the first ones count, and how many of them.
+#[inline(always)]
+fn short_varint(number: u64) -> Option<([u8; 8], usize)> {
+    if number >> 56 != 0 {
+        return None;
+    }
+    // An octet has seven bits of the number.
+    let mut octets = number & 0x0fff_ffff | (number & 0x00ff_ffff_f000_0000) << 4;
+    octets = octets & 0x0000_3fff_0000_3fff | (octets & 0x0fff_c000_0fff_c000) << 2;
+    octets = octets & 0x007f_007f_007f_007f | (octets & 0x3f80_3f80_3f80_3f80) << 1;
+    // Its highest bit is set in all octets but the last one.
+    let last = (63_u32 ^ (octets | 1).leading_zeros()) / 8;
+    let continued = 0x8080_8080_8080_8080 & (1_u64 << (last * 8)).wrapping_sub(1);
+    let count = usize::try_from(last).unwrap_or_default().wrapping_add(1);
+    Some(((octets | continued).to_le_bytes(), count))
+}
+
+impl ColumnWriter for FieldWriter<'_> {
+    #[inline(always)]
+    fn write(&mut self, column: &Column, record: &EnrichedRecord<'_>) {
+        let value = (column.read)(record);
+        match value {
+            Value::Absent | Value::Text("") => return,
+            Value::Number(0) if !column.is_optional => return,
+            _ => {}
+        }
+        if self.length > STAGED_OCTETS - FIELD_OCTETS {
+            self.flush();
+        }
+        let tag = |kind: u32| u64::from(column.number << 3 | kind);
+        match value {
+            Value::Absent => {}
+            Value::Number(number) => {
+                self.varint(tag(VARINT));
+                self.varint(number);
+            }
+            Value::Address(address) => {
+                self.varint(tag(LENGTH_DELIMITED));
+                self.put([16], 1);
+                self.put(address.bits().to_be_bytes(), 16);
+            }
+            Value::Text(text) => {
+                self.varint(tag(LENGTH_DELIMITED));
+                self.varint(u64::try_from(text.len()).unwrap_or_default());
+                self.flush();
+                self.out.extend_from_slice(text.as_bytes());
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::emit::enriched::{Encoder, RecordFormat, columns, test_record};
 
     /// Number, wire type, value and octets of each field.
@@ -64,6 +145,21 @@ mod tests {
             fields.push((tag >> 3, tag & 7, value, text));
         }
         fields
+    }
+
+    #[test]
+    fn a_short_varint_is_one_of_the_usual_encoding() {
+        let edges = (0..64).map(|bit| 1_u64 << bit);
+        for number in edges
+            .flat_map(|edge| [edge - 1, edge, edge + 1])
+            .chain([u64::MAX])
+        {
+            let mut expected = Vec::new();
+            write_varint(number, &mut expected);
+            let short = short_varint(number).map(|(octets, count)| octets[..count].to_vec());
+            let is_short = number < 1 << 56;
+            assert_eq!(short, is_short.then_some(expected), "{number}");
+        }
     }
 
     #[test]

@@ -3,11 +3,17 @@
 
 use kipfix_service::exposition::protobuf::write_varint;
 
+use super::column::ColumnWriter;
 use super::{Column, ColumnType, EnrichedRecord, Value};
 
 /// Appends the values of columns.
-pub(super) fn write(columns: &[Column], record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
-    for column in columns {
+#[derive(Debug)]
+pub(super) struct ValueWriter<'a>(pub(super) &'a mut Vec<u8>);
+
+impl ColumnWriter for ValueWriter<'_> {
+    #[inline(always)]
+    fn write(&mut self, column: &Column, record: &EnrichedRecord<'_>) {
+        let out = &mut *self.0;
         let value = (column.read)(record);
         match column.kind {
             ColumnType::Name | ColumnType::Text => {
@@ -34,7 +40,7 @@ pub(super) fn write(columns: &[Column], record: &EnrichedRecord<'_>, out: &mut V
                     // Nullable: 1 stands for NULL, which has no value.
                     out.push(number.is_none().into());
                     if number.is_none() {
-                        continue;
+                        return;
                     }
                 }
                 let number = number.unwrap_or_default();
