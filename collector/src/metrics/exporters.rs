@@ -73,7 +73,7 @@ pub struct ExporterSummary<'a> {
     pub address: Address,
     /// Observation Domain ID, Source ID, or engine.
     pub observation_domain_id: u32,
-    /// Version number of its protocol: 5, 7, 9, or 10 for IPFIX.
+    /// Version number of its protocol: 1, 5, 7, 9, or 10 for IPFIX.
     pub version: u16,
     /// 300 `observationDomainName`; empty if it reports none.
     pub name: &'a str,
@@ -121,7 +121,11 @@ impl Exporters {
         let exporter = self.by_key.entry(key).or_insert_with(|| Exporter {
             name: Box::default(),
             policy: report.policy,
-            convention: report.convention.into(),
+            convention: if report.version.has_sequence() {
+                report.convention.into()
+            } else {
+                "none"
+            },
             records: 0,
             sequence: SequenceCounts::default(),
             reported: Vec::new(),
