@@ -5,7 +5,7 @@ use strum::VariantArray;
 /// A rule that `--explain` checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, VariantArray)]
 pub enum Rule {
-    /// The version number is 5, 7, 9 or 10.
+    /// The version number is 1, 5, 7, 9 or 10.
     UnknownVersion,
     /// The datagram has a whole Message header.
     HeaderTruncated,
@@ -15,9 +15,9 @@ pub enum Rule {
     MessageTooLong,
     /// v9: the header's count is the number of records.
     RecordCount,
-    /// v5, v7: the header's count is the number of records.
+    /// v1, v5, v7: the header's count is the number of records.
     FlowCount,
-    /// v5, v7: a datagram has a maximum number of records.
+    /// v1, v5, v7: a datagram has a maximum number of records.
     TooManyFlows,
     /// No records or Messages are missing, by the sequence numbers.
     SequenceGap,
@@ -94,12 +94,15 @@ pub struct Requirement {
     pub text: &'static str,
 }
 
-/// Sections of IPFIX (of v5 and v7 for rules that only they have), and of NetFlow v9.
+/// Sections of IPFIX (of v1, v5 and v7 for rules that only they have), and of NetFlow v9.
 type References = (&'static str, &'static str);
 
 const MESSAGE: References = ("RFC 7011 §3.1", "RFC 3954 §5.1");
 const NETFLOW9: References = ("RFC 3954 §5.1", "RFC 3954 §5.1");
-const FIXED: References = ("NetFlow v5 and v7 formats", "NetFlow v5 and v7 formats");
+const FIXED: References = (
+    "NetFlow v1, v5 and v7 formats",
+    "NetFlow v1, v5 and v7 formats",
+);
 const SET: References = ("RFC 7011 §3.3.2", "RFC 3954 §5.2");
 const PADDING: References = ("RFC 7011 §3.3.1", "RFC 3954 §5.3");
 const TEMPLATE: References = ("RFC 7011 §3.4.1", "RFC 3954 §5.2");
@@ -147,12 +150,12 @@ impl Rule {
             Self::UnknownVersion => (
                 "unknown-version",
                 MESSAGE,
-                "the first two octets are the version: 10 for IPFIX, 9, 7 or 5 for NetFlow",
+                "the first two octets are the version: 10 for IPFIX, 9, 7, 5 or 1 for NetFlow",
             ),
             Self::HeaderTruncated => (
                 "header-truncated",
                 MESSAGE,
-                "a Message begins with a whole header: 16 octets in IPFIX, 20 in v9, \
+                "a Message begins with a whole header: 16 octets in IPFIX and v1, 20 in v9, \
                  24 in v5 and v7",
             ),
             Self::MessageTooShort => (
@@ -179,7 +182,7 @@ impl Rule {
             Self::TooManyFlows => (
                 "too-many-flows",
                 FIXED,
-                "a datagram has at most 30 records in v5, 28 in v7",
+                "a datagram has at most 30 records in v5, 28 in v7, 24 in v1",
             ),
             Self::SequenceGap => (
                 "sequence-gap",
@@ -206,7 +209,7 @@ impl Rule {
             ),
             Self::Restart => (
                 "restart",
-                ("NetFlow v5 and v7 formats", "RFC 3954 §5.1"),
+                ("NetFlow v1, v5 and v7 formats", "RFC 3954 §5.1"),
                 "sysUpTime is the time since the exporter started",
             ),
             Self::SetTooShort => (

@@ -79,7 +79,7 @@ fn shows(problem: Rule, datagrams: &[Vec<u8>]) -> String {
     let line = line.unwrap_or_else(|| panic!("no line is marked in\n{}", dump.text));
     assert!(line.contains(problem.as_str()), "{line}");
     assert!(
-        line.contains('§') || line.contains("NetFlow v5 and v7"),
+        line.contains('§') || line.contains("NetFlow v1, v5 and v7"),
         "{line}"
     );
     assert!(dump.summary().contains(problem.as_str()));
@@ -121,10 +121,12 @@ fn netflow9(count: u16, up_time: u32, sequence: u32, sets: &[(u16, Vec<u8>)]) ->
 fn fixed(version: u16, count: u16, sequence: u32, records: usize) -> Vec<u8> {
     let mut out = version.to_be_bytes().to_vec();
     out.extend(count.to_be_bytes());
-    for word in [100_000, NOW, 0, sequence, 0] {
+    // v1 has neither a sequence number nor an engine.
+    let words = if version == 1 { 3 } else { 5 };
+    for word in &[100_000, NOW, 0, sequence, 0][..words] {
         out.extend(word.to_be_bytes());
     }
-    let octets = if version == 5 { 48 } else { 52 };
+    let octets = if version == 7 { 52 } else { 48 };
     for _ in 0..records {
         let mut record = vec![0; octets];
         record[..8].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
@@ -281,8 +283,8 @@ fn netflow_9_scopes_are_not_elements() {
 }
 
 #[test]
-fn netflow_5_and_7_have_fixed_templates() {
-    for version in [5, 7] {
+fn netflow_1_5_and_7_have_fixed_templates() {
+    for version in [1, 5, 7] {
         let mut dump = Dump::new();
         dump.add(&fixed(version, 2, 0, 2))
             .add(&fixed(version, 1, 2, 1));
@@ -605,6 +607,8 @@ fn counts_of_netflow_headers_that_lie() {
     shows(Rule::FlowCount, &[fixed(7, 1, 0, 2)]);
     shows(Rule::TooManyFlows, &[fixed(5, 31, 0, 31)]);
     shows(Rule::TooManyFlows, &[fixed(7, 29, 0, 29)]);
+    shows(Rule::FlowCount, &[fixed(1, 3, 0, 2)]);
+    shows(Rule::TooManyFlows, &[fixed(1, 25, 0, 25)]);
 }
 
 #[test]

@@ -431,13 +431,14 @@ fn short_unknown_and_empty_datagrams_are_counted() {
         &[0, 10, 0],
         &[0, 10, 0, 200, 1],
         &[0, 5, 0, 1],
-        &[0, 1, 2, 3],
+        &[0, 1, 0, 0],
+        &[0, 2, 2, 3],
     ] {
         e.send(datagram);
     }
-    assert_eq!(e.unusable(Unusable::Truncated), 5);
+    assert_eq!(e.unusable(Unusable::Truncated), 6);
     assert_eq!(e.unusable(Unusable::UnknownVersion), 1);
-    assert_eq!(e.process.counters().datagrams, 6);
+    assert_eq!(e.process.counters().datagrams, 7);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! NetFlow v5 and v7 are read as `netflow_parser` reads them.
+//! NetFlow v5 and v7 are read as `netflow_parser` reads them, and v1 as v5.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,7 +10,7 @@ mod exporter;
 
 use exporter::exporter;
 use flowproto::FlowRecord;
-use flowproto::collector::Unusable;
+use flowproto::collector::{SequenceCounts, Unusable};
 use flowproto::record::Sampling;
 use netflow_parser::static_versions::{v5::V5, v7::V7};
 use proptest::prelude::*;
@@ -22,11 +22,14 @@ const SECONDS: u32 = 1_700_000_000;
 fn datagram(version: u16, records: &[Vec<u8>]) -> Vec<u8> {
     let mut out = version.to_be_bytes().to_vec();
     out.extend(u16::try_from(records.len()).unwrap().to_be_bytes());
-    for word in [UP_TIME, SECONDS, 250_000_000, 77] {
+    for word in [UP_TIME, SECONDS, 250_000_000] {
         out.extend(word.to_be_bytes());
     }
-    // Engine 1 and 2, sampling mode 1, one in 100.
-    out.extend([1, 2, 0x40, 100]);
+    if version != 1 {
+        out.extend(77_u32.to_be_bytes());
+        // Engine 1 and 2, sampling mode 1, one in 100.
+        out.extend([1, 2, 0x40, 100]);
+    }
     out.extend(records.concat());
     out
 }
@@ -107,6 +110,32 @@ proptest! {
             prop_assert_eq!(ours.sampling, Sampling::NONE);
         }
     }
+
+    /// v1 has the TCP flags behind the type of service, and neither autonomous systems nor masks. There are
+    /// exporters with four octets more of padding.
+    #[test]
+    fn v1_is_read_as_v5_without_what_it_does_not_have(
+        records in records(52), padding in any::<[u8; 4]>(), is_long in any::<bool>(),
+    ) {
+        let v5: Vec<_> = records.iter().map(|record| record[..48].to_vec()).collect();
+        let v1: Vec<_> = v5
+            .iter()
+            .map(|record| {
+                let mut record = record.clone();
+                record[40] = record[37];
+                record[36..38].copy_from_slice(&padding[..2]);
+                record.extend(&padding[..if is_long { 4 } else { 0 }]);
+                record
+            })
+            .collect();
+        let mut expected = taken(&datagram(5, &v5));
+        for record in &mut expected {
+            record.sampling = Sampling::NONE;
+            (record.bgp_source_as_number, record.bgp_destination_as_number) = (0, 0);
+            (record.source_prefix_length, record.destination_prefix_length) = (0, 0);
+        }
+        prop_assert_eq!(taken(&datagram(1, &v1)), expected);
+    }
 }
 
 /// A v5 record whose flow ran between these up times.
@@ -143,17 +172,18 @@ fn a_datagram_with_fewer_records_than_its_count_is_read_and_counted() {
 #[test]
 fn octets_behind_the_records_of_the_count_are_not_read_but_counted() {
     for (count, records) in [(1_u16, 1), (2, 2), (0, 0)] {
-        for version in [5, 7] {
+        for version in [1, 5, 7] {
             let mut more = datagram(version, &[]);
             more[2..4].copy_from_slice(&count.to_be_bytes());
-            let octets = if version == 5 { 48 } else { 52 };
+            let octets = if version == 7 { 52 } else { 48 };
+            let header = more.len();
             more.extend(vec![9; 3 * octets]);
             let mut e = exporter();
             e.send(&more);
             assert_eq!(e.taken.records.len(), records);
             assert_eq!(e.unusable(Unusable::SetLength), 1);
             // Zeros fill up a datagram.
-            more.truncate(24 + records * octets);
+            more.truncate(header + records * octets);
             more.extend([0; 60]);
             e.send(&more);
             assert_eq!(e.taken.records.len(), 2 * records);
@@ -179,4 +209,32 @@ fn the_sequence_counts_flows_and_an_up_time_that_is_less_is_a_restart() {
     e.process.expire(u64::MAX);
     let sequence = e.process.counters().sequence;
     assert_eq!((sequence.lost, sequence.gaps, sequence.restarts), (6, 1, 1));
+}
+
+#[test]
+fn v1_has_no_sequence_and_shows_a_restart_by_its_up_time() {
+    let mut e = exporter();
+    let mut send = |up_time: u32, count: u8| {
+        let mut datagram = datagram(1, &vec![ran(1, 2); count.into()]);
+        datagram[4..8].copy_from_slice(&up_time.to_be_bytes());
+        e.send(&datagram);
+    };
+    for (up_time, count) in [
+        (100_000, 1),
+        (101_000, 24),
+        (101_000, 2),
+        (99_000, 7),
+        (5000, 3),
+    ] {
+        send(up_time, count);
+    }
+    e.process.expire(u64::MAX);
+    assert_eq!(e.taken.records.len(), 37);
+    let sequence = e.process.counters().sequence;
+    let expected = SequenceCounts {
+        restarts: 1,
+        ..SequenceCounts::default()
+    };
+    assert_eq!(sequence, expected);
+    assert_eq!(e.process.counters().unusable.total(), 0);
 }

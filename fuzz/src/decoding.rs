@@ -24,7 +24,7 @@ impl RecordSink for Taken {
     }
 
     fn record(&mut self, message: &Message<'_>, record: &FlowRecord, fields: Fields<'_>) {
-        if matches!(message.version, Version::V5 | Version::V7) {
+        if matches!(message.version, Version::V1 | Version::V5 | Version::V7) {
             assert!(record.key.source_address.is_ipv4());
         }
         let mut line = vec![b'{'];

@@ -65,6 +65,16 @@ fn tags_of_bridges_and_fabrics_are_looked_through() {
         (0x892f, vec![0x10, 52, 0, 1]),
         (0x893f, vec![0, 0, 0x10, 1, 0, 0]),
         (0xf1c1, vec![0, 0, 0, 9]),
+        // TRILL without and with 8 octets of options, FabricPath.
+        (0x22f3, [&[0, 0x3f, 0, 1, 0, 2][..], &[6; 12]].concat()),
+        (
+            0x22f3,
+            [&[0, 0x80, 0, 1, 0, 2][..], &[9; 8], &[6; 12]].concat(),
+        ),
+        (0x8903, [&[0x40, 0x20][..], &[6; 12]].concat()),
+        // A timestamp of 64 and of 48 bits.
+        (0xd28b, vec![0, 1, 0, 0x11, 1, 2, 3, 4, 5, 6, 7, 8]),
+        (0xd28b, vec![0, 1, 1, 0x20, 1, 2, 3, 4, 5, 6]),
     ] {
         is_the_datagram(&tagged(kind, &tag).unwrap());
         // Behind and before a VLAN tag.
@@ -73,7 +83,7 @@ fn tags_of_bridges_and_fabrics_are_looked_through() {
         is_the_datagram(&info);
         assert_eq!(info.vlan_id, 3);
         assert_eq!(
-            decoded(&ethernet(kind, &tag[..3])),
+            decoded(&ethernet(kind, &tag[..tag.len() - 1])),
             Err(Undecodable::TruncatedLink),
             "{kind:x}"
         );
@@ -83,6 +93,7 @@ fn tags_of_bridges_and_fabrics_are_looked_through() {
         (0x88e5, [0x0e, 0, 0, 0, 0, 9], Undecodable::Encrypted),
         (0x88e5, [0x0a, 0, 0, 0, 0, 9], Undecodable::Encrypted),
         (0x8909, [2, 1, 0, 1, 0, 20], Undecodable::NotIp),
+        (0xd28b, [0, 1, 0, 0x30, 0, 20], Undecodable::NotIp),
     ] {
         assert_eq!(tagged(kind, &tag), Err(reason));
     }

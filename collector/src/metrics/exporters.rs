@@ -42,7 +42,11 @@ impl ExporterReport {
             key: (domain.exporter, domain.observation_domain_id, version),
             policy,
             name: domain.name.unwrap_or_default().into(),
-            convention: domain.convention.into(),
+            convention: if domain.version.has_sequence() {
+                domain.convention.into()
+            } else {
+                "none"
+            },
             records: domain.records,
             sequence: domain.sequence,
             reported: domain.statistics.iter().collect(),
@@ -90,7 +94,7 @@ pub struct ExporterSummary<'a> {
     pub address: Address,
     /// Observation Domain ID, Source ID, or engine.
     pub observation_domain_id: u32,
-    /// Version number of its protocol: 5, 7, 9, or 10 for IPFIX.
+    /// Version number of its protocol: 1, 5, 7, 9, or 10 for IPFIX.
     pub version: u16,
     /// 300 `observationDomainName`; empty if it reports none.
     pub name: &'a str,

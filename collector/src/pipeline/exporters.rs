@@ -17,7 +17,7 @@ pub struct Origin {
     pub source_address: Address,
     /// 130 or 131, the address that it reports for itself; unspecified if it reports none.
     pub reported_address: Address,
-    /// Observation Domain ID (IPFIX), Source ID (v9), or engine (v5, v7).
+    /// Observation Domain ID (IPFIX), Source ID (v9), or engine (v5).
     pub observation_domain_id: u32,
     /// Protocol of the Messages.
     pub version: Version,

@@ -17,7 +17,7 @@ use crate::receive::senders::AllowedExporters;
 #[derive(Clone, Debug, Args, Serialize)]
 #[command(next_help_heading = "Input")]
 pub struct InputFlags {
-    /// Address on which flow export is received: udp://ADDRESS:PORT (IPFIX, NetFlow v9, v7, v5),
+    /// Address on which flow export is received: udp://ADDRESS:PORT (IPFIX, NetFlow v9, v7, v5, v1),
     /// tcp://ADDRESS:PORT (IPFIX) or tls://ADDRESS:PORT?cert=FILE&key=FILE. With &client-ca=FILE
     /// exporters must present a certificate signed by one of these CAs, with &client-name=NAME
     /// (repeatable) one for that name. Changed files are reloaded. [::] is every address, also of

@@ -1,4 +1,4 @@
-//! The Collecting Process: datagrams and connections of IPFIX, datagrams of NetFlow v9, v7 and v5 →
+//! The Collecting Process: datagrams and connections of IPFIX, datagrams of NetFlow v9, v7, v5 and v1 →
 //! flow records.
 //!
 //! `crate::wire` parses a datagram; `process` follows its events with the state in

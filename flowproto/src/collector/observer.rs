@@ -52,7 +52,7 @@ pub(crate) trait Observer {
     /// past the end.
     fn end_of_records(&mut self, _rest: &[u8], _template: &Arc<Template>, _is_cut: bool) {}
 
-    /// A record of v5 or v7 was read.
+    /// A record of v1, v5 or v7 was read.
     fn fixed_record(&mut self, _octets: &[u8], _flow: &FlowRecord) {}
 
     /// A Message was read.

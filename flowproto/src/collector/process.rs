@@ -406,14 +406,15 @@ impl CollectingProcess {
     ) {
         self.notify(message, sink);
         let tally = message.tally;
-        let sequence = MessageSequence {
-            sequence: message.header.sequence,
+        let header = &message.header;
+        let sequence = header.version.has_sequence().then(|| MessageSequence {
+            sequence: header.sequence,
             records: (!tally.has_unread).then_some(RecordNumbers {
                 data: tally.records,
                 options: tally.options_records,
                 templates: tally.templates,
             }),
-        };
+        });
         let outcome = self.sessions.end(&message.session, sequence);
         self.counters.sequence = self.sessions.exporters.sequence();
         observer.end_of_message(&message.header, octets, &tally, outcome);

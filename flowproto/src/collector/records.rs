@@ -85,7 +85,7 @@ impl SamplingInForce<'_> {
 }
 
 impl CollectingProcess {
-    /// The records of a v5 or v7 datagram.
+    /// The records of a v1, v5 or v7 datagram.
     pub(super) fn fixed_records(
         &mut self,
         message: &mut OpenMessage,

@@ -20,7 +20,7 @@ pub struct Message<'a> {
     pub exporter: SocketAddr,
     /// Protocol.
     pub version: Version,
-    /// Observation Domain ID (IPFIX), Source ID (v9), engine type × 256 + engine id (v5, v7).
+    /// Observation Domain ID (IPFIX), Source ID (v9), engine type × 256 + engine id (v5), 0 (v7, v1).
     pub observation_domain_id: u32,
     /// Export time of the Message header, milliseconds since the epoch.
     pub export_time_milliseconds: u64,
@@ -64,7 +64,7 @@ pub struct Fields<'a>(Source<'a>);
 #[derive(Clone, Copy, Debug)]
 enum Source<'a> {
     Template(&'a Arc<Template>, &'a [u8], SessionView<'a>),
-    /// NetFlow v5 and v7 have no template; the flow record has all their fields.
+    /// NetFlow v1, v5 and v7 have no template; the flow record has all their fields.
     Fixed(&'a FlowRecord),
 }
 
@@ -84,7 +84,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The template and the octets of the record, to be kept for `CollectingProcess::fields`.
-    /// `None` for records without template (NetFlow v5 and v7).
+    /// `None` for records without template (NetFlow v1, v5 and v7).
     #[must_use]
     pub const fn octets(&self) -> Option<(&'a Arc<Template>, &'a [u8])> {
         match self.0 {
@@ -94,7 +94,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether the template has the health of a connection: its state, losses, round-trip times,
-    /// duration in milliseconds, or DNS messages. False for records without template (NetFlow v5
+    /// duration in milliseconds, or DNS messages. False for records without template (NetFlow v1, v5
     /// and v7).
     #[inline]
     #[must_use]
@@ -116,7 +116,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The fields with their values, in the order of the template. None for records without template
-    /// (NetFlow v5 and v7).
+    /// (NetFlow v1, v5 and v7).
     pub fn values(&self) -> impl Iterator<Item = (FieldSpecifier, &'a [u8])> + use<'a> {
         let record = self.octets();
         let values = record.map(|(template, octets)| template.values(octets));

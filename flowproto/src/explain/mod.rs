@@ -26,8 +26,7 @@ use crate::collector::{
     AliasPolicy, CollectingProcess, Fields, Limits, Message, RecordSink, SamplingPolicy,
 };
 use crate::record::FlowRecord;
-use crate::template::Template;
-use crate::wire::{Version, fixed};
+use crate::wire::fixed::Layouts;
 use printer::Printer;
 use summary::Summary;
 
@@ -71,8 +70,8 @@ pub struct Explainer {
     alias_policy: AliasPolicy,
     summary: Summary,
     datagrams: u64,
-    /// The layouts of v5 and v7.
-    layouts: [Option<Template>; 2],
+    /// The layouts of versions without templates.
+    layouts: Layouts,
     now_milliseconds: u64,
 }
 
@@ -89,7 +88,7 @@ impl Explainer {
             alias_policy: AliasPolicy::default(),
             summary: Summary::default(),
             datagrams: 0,
-            layouts: [Version::V5, Version::V7].map(fixed::template),
+            layouts: Layouts::new(),
             now_milliseconds: 0,
         }
     }

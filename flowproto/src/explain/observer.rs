@@ -140,13 +140,14 @@ impl Observer for Printer<'_> {
     }
 
     fn fixed_record(&mut self, octets: &[u8], flow: &FlowRecord) {
-        let at = usize::from(self.version == Version::V7.number());
-        let layout = self.layouts.and_then(|layouts| layouts.get(at));
-        let Some(Some(template)) = layout else {
+        let version = Version::from_repr(self.version);
+        let layout = self.layouts.zip(version);
+        let layout = layout.and_then(|(layouts, version)| layouts.of(version));
+        let Some(template) = layout else {
             return;
         };
         let number = self.begin_record(template);
-        // `octets` is the part that both versions have.
+        // `octets` is the part that all versions have.
         let offset = self.offset(octets);
         let record = self.captured.octets.get(offset..).unwrap_or(octets);
         let record = record.get(..template.minimum_length()).unwrap_or(octets);

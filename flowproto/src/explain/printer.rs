@@ -10,7 +10,7 @@ use crate::alias::ElementAliases;
 use crate::collector::{Convention, MessageTally};
 use crate::rule::Rule;
 use crate::sessions::SequenceOutcome;
-use crate::template::Template;
+use crate::wire::fixed::Layouts;
 use crate::wire::{MessageHeader, Version, Violation};
 
 /// Maximum distance between export time and capture, milliseconds.
@@ -25,8 +25,8 @@ pub(super) struct Printer<'a> {
     number: u64,
     pub(super) version: u16,
     pub(super) source: Source,
-    /// The layouts of v5 and v7.
-    pub(super) layouts: Option<&'a [Option<Template>; 2]>,
+    /// The layouts of versions without templates.
+    pub(super) layouts: Option<&'a Layouts>,
     /// Elements of the exporter that are read as others.
     pub(super) aliases: ElementAliases,
     pub(super) header: Option<MessageHeader>,
@@ -208,11 +208,13 @@ impl<'a> Printer<'a> {
                 self.header_field(at + 12, "sequenceNumber", header.sequence);
                 self.header_field(at + 16, "sourceId", domain);
             }
-            Version::V5 | Version::V7 => {
+            Version::V1 | Version::V5 | Version::V7 => {
                 self.header_field(at + 2, "count", header.length_or_count);
                 self.header_field(at + 4, "sysUpTime", up_time);
                 self.export_time_field(at + 8, header, 3);
-                self.header_field(at + 16, "flowSequence", header.sequence);
+                if header.version.has_sequence() {
+                    self.header_field(at + 16, "flowSequence", header.sequence);
+                }
             }
         }
         if header.version == Version::V5 {
@@ -311,7 +313,8 @@ impl<'a> Printer<'a> {
         let is_netflow9 = header.version == Version::V9;
         let sequence = header.sequence;
         let offset = match header.version {
-            Version::V5 | Version::V7 => 16,
+            // v1 has none: only `sysUpTime` shows a restart.
+            Version::V1 | Version::V5 | Version::V7 => 16,
             Version::V9 => 12,
             Version::Ipfix => self.message_offset + 8,
         };

@@ -234,6 +234,7 @@ pub(super) fn address(exporter: IpAddr) -> String {
 
 pub(super) const fn version_name(version: u16) -> &'static str {
     match version {
+        1 => "v1",
         5 => "v5",
         7 => "v7",
         9 => "v9",

@@ -2,6 +2,7 @@
 
 use super::clock::MessageClock;
 use super::convention::MessageSequence;
+use super::gaps::RESTART;
 use super::key::Place;
 use super::sequence::{Sender, SequenceOutcome};
 use super::session::Suspect;
@@ -114,6 +115,9 @@ impl Sessions {
             self.restart(place, u64::MAX);
             return (message, Verdict::Restarted);
         }
+        if !header.version.has_sequence() {
+            return (message, Verdict::None);
+        }
         let arrival = Arrival {
             session: session.number,
             domain: session.key.domain.observation_domain_id,
@@ -191,11 +195,11 @@ impl Sessions {
         }
     }
 
-    /// Ends a Message: takes its sequence number.
+    /// Ends a Message: takes its sequence number, if its version has any.
     pub(crate) fn end(
         &mut self,
         message: &SessionMessage,
-        sequence: MessageSequence,
+        sequence: Option<MessageSequence>,
     ) -> SequenceOutcome {
         let Some(session) = self.slab.get_mut(message.place).and_then(Option::as_mut) else {
             return SequenceOutcome::First;
@@ -208,6 +212,14 @@ impl Sessions {
         let mut report = |exporter, counts| exporters.add_sequence(exporter, counts);
         let Some(Some(device)) = self.devices.get_mut(session.device) else {
             return SequenceOutcome::First;
+        };
+        let Some(sequence) = sequence else {
+            return message
+                .restarted_after
+                .map_or(SequenceOutcome::First, |up_time| {
+                    report(sender.exporter, RESTART);
+                    SequenceOutcome::Restarted { up_time }
+                });
         };
         let now = message.clock.received_milliseconds;
         let member = &mut session.membership;

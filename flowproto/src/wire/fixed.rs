@@ -1,7 +1,8 @@
-//! The records of NetFlow v5 and v7, which have one layout and no templates.
+//! The records of NetFlow v1, v5 and v7, which have one layout each and no templates.
 //!
-//! Both versions agree on the meaning of what they put at the same offset, except that v7 has no
-//! engine and no sampling, and appends the address of the bypassed router to its records.
+//! They agree on the meaning of what they put at the same offset. v7 has no engine and no sampling, and appends
+//! the address of the bypassed router to its records. v1 has the TCP flags elsewhere, no autonomous
+//! systems and no masks.
 
 use super::header::MessageHeader;
 use super::version::Version;
@@ -12,23 +13,31 @@ use crate::record::{FlowEndReason, FlowKey, FlowRecord, Interfaces, Sampling};
 use crate::template::{Template, TemplateKind};
 use crate::traffic::TrafficRecord;
 
-/// Octets of a v5 record, and of the common part of a v7 record.
+/// Octets of a v5 record, and of that part of a v1 or v7 record that is read.
 const V5_OCTETS: usize = 48;
+/// Octets of a v7 record, and of a v1 record of exporters that add four octets of padding.
 const V7_OCTETS: usize = 52;
+/// Fields at the same offset in all versions.
+const COMMON_FIELDS: usize = 11;
 /// Mask of the sampling interval in a v5 header.
 const SAMPLING_INTERVAL: u16 = 0x3fff;
 
-/// Octets of a record.
-pub(crate) const fn record_octets(version: Version) -> usize {
-    match version {
-        Version::V7 => V7_OCTETS,
-        _ => V5_OCTETS,
-    }
+/// Octets of a record, in a datagram with `content` octets behind the header.
+///
+/// Descriptions of v1 differ: a record has 48 octets, or 52 with more padding at the end. Only the length
+/// of the datagram shows which.
+pub(crate) fn record_octets(header: &MessageHeader, content: usize) -> usize {
+    let is_long = match header.version {
+        Version::V1 => usize::from(header.length_or_count).checked_mul(V7_OCTETS) == Some(content),
+        version => version == Version::V7,
+    };
+    if is_long { V7_OCTETS } else { V5_OCTETS }
 }
 
 /// Maximum number of records of a datagram.
 pub(crate) const fn max_records(version: Version) -> u16 {
     match version {
+        Version::V1 => 24,
         Version::V7 => 28,
         _ => 30,
     }
@@ -59,12 +68,41 @@ const FIELDS: [FieldSpecifier; 20] = [
     FieldSpecifier::iana(210, 2),
 ];
 
-/// The layout as a template, for a reader that shows each field.
-pub(crate) fn template(version: Version) -> Option<Template> {
-    let router = FieldSpecifier::iana(130, 4);
-    let router = (version == Version::V7).then_some(router);
-    let fields: Vec<_> = FIELDS.into_iter().chain(router).collect();
-    Template::new(&fields, TemplateKind::Data)
+/// What follows the common fields in a v1 record.
+const V1_FIELDS: [FieldSpecifier; 5] = [
+    FieldSpecifier::iana(210, 2),
+    FieldSpecifier::iana(4, 1),
+    FieldSpecifier::iana(5, 1),
+    FieldSpecifier::iana(6, 1),
+    FieldSpecifier::iana(210, 7),
+];
+
+/// The layouts as templates, for a reader that shows each field.
+#[derive(Debug)]
+pub(crate) struct Layouts([Option<Template>; 3]);
+
+impl Layouts {
+    pub(crate) fn new() -> Self {
+        let common = FIELDS.iter().take(COMMON_FIELDS).copied();
+        let router = FieldSpecifier::iana(130, 4);
+        let template = |fields: Vec<_>| Template::new(&fields, TemplateKind::Data);
+        Self([
+            template(common.chain(V1_FIELDS).collect()),
+            template(FIELDS.to_vec()),
+            template(FIELDS.into_iter().chain([router]).collect()),
+        ])
+    }
+
+    /// The layout of a version. `None` for versions that have templates.
+    pub(crate) const fn of(&self, version: Version) -> Option<&Template> {
+        let Self([v1, v5, v7]) = self;
+        match version {
+            Version::V1 => v1.as_ref(),
+            Version::V5 => v5.as_ref(),
+            Version::V7 => v7.as_ref(),
+            Version::V9 | Version::Ipfix => None,
+        }
+    }
 }
 
 /// The sampling in a v5 header.
@@ -78,7 +116,7 @@ pub(crate) fn records<'a>(
     header: &MessageHeader,
     content: &'a [u8],
 ) -> impl Iterator<Item = &'a [u8; V5_OCTETS]> + use<'a> {
-    let records = content.chunks_exact(record_octets(header.version));
+    let records = content.chunks_exact(record_octets(header, content.len()));
     records.filter_map(<[u8]>::first_chunk)
 }
 
@@ -104,12 +142,15 @@ pub(crate) fn fill(record: &mut FlowRecord, octets: &[u8; V5_OCTETS], header: &M
         |up_time| relative_to_header(up_time, header.sys_up_time, header.export_time_milliseconds);
     record.flow_start_milliseconds = time(u32_at::<24>(octets));
     record.flow_end_milliseconds = time(u32_at::<28>(octets));
-    record.tcp_control_bits = octets[37].into();
+    let is_v1 = header.version == Version::V1;
+    record.tcp_control_bits = if is_v1 { octets[40] } else { octets[37] }.into();
     record.ip_class_of_service = octets[39];
-    record.bgp_source_as_number = u16_at::<40>(octets).into();
-    record.bgp_destination_as_number = u16_at::<42>(octets).into();
-    record.source_prefix_length = octets[44];
-    record.destination_prefix_length = octets[45];
+    if !is_v1 {
+        record.bgp_source_as_number = u16_at::<40>(octets).into();
+        record.bgp_destination_as_number = u16_at::<42>(octets).into();
+        record.source_prefix_length = octets[44];
+        record.destination_prefix_length = octets[45];
+    }
     // These versions have ICMP type and code in the destination port.
     record.icmp_type_code = match record.key.protocol_identifier {
         1 => record.key.destination_port,

@@ -13,8 +13,9 @@ pub(crate) struct MessageHeader {
     pub(crate) sys_up_time: u32,
     /// Milliseconds since the epoch.
     pub(crate) export_time_milliseconds: u64,
+    /// 0 in v1, which has none.
     pub(crate) sequence: u32,
-    /// Observation Domain ID (IPFIX), Source ID (v9), engine type × 256 + engine id (v5), 0 (v7).
+    /// Observation Domain ID (IPFIX), Source ID (v9), engine type × 256 + engine id (v5), 0 (v7, v1).
     pub(crate) observation_domain_id: u32,
     /// v5: sampling mode in the first 2 bits, interval in the other 14; 0 in other versions.
     pub(crate) sampling: u16,
@@ -37,7 +38,7 @@ impl MessageHeader {
         match version {
             Version::V5 | Version::V7 => 24,
             Version::V9 => 20,
-            Version::Ipfix => 16,
+            Version::V1 | Version::Ipfix => 16,
         }
     }
 
@@ -51,15 +52,19 @@ impl MessageHeader {
             _ => cursor.u32()?,
         };
         let mut export_time_milliseconds = u64::from(cursor.u32()?).saturating_mul(1000);
-        let is_fixed = matches!(version, Version::V5 | Version::V7);
-        if is_fixed {
+        if version.is_fixed() {
             let nanoseconds = cursor.u32()?;
             export_time_milliseconds =
                 export_time_milliseconds.saturating_add((nanoseconds / 1_000_000).into());
         }
-        let sequence = cursor.u32()?;
+        let sequence = if version.has_sequence() {
+            cursor.u32()?
+        } else {
+            0
+        };
         let (observation_domain_id, sampling) = match version {
             Version::V5 => (cursor.u16()?.into(), cursor.u16()?),
+            Version::V1 => (0, 0),
             Version::V7 => (cursor.u32().map(|_| 0)?, 0),
             _ => (cursor.u32()?, 0),
         };

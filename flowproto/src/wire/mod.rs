@@ -1,4 +1,4 @@
-//! The wire grammar of IPFIX (RFC 7011 §3), NetFlow v9 (RFC 3954 §5), v7 and v5.
+//! The wire grammar of IPFIX (RFC 7011 §3), NetFlow v9 (RFC 3954 §5), v7, v5 and v1.
 //!
 //! `parser` is a pull parser: it yields the parts of a datagram one after the other, each with
 //! its octet offset. It is lenient. Where a rule is broken it yields the violation and reads on
@@ -8,7 +8,7 @@
 //! * `parser`: Messages, Sets, padding;
 //! * `definition`: Template Records;
 //! * `records`: the Data Records of a Set;
-//! * `fixed`: the records of v5 and v7;
+//! * `fixed`: the records of v1, v5 and v7;
 //! * `violation`: what can be wrong.
 
 pub(crate) mod cursor;

@@ -26,7 +26,7 @@ pub(crate) enum Event<'a> {
     Withdrawal { id: u16 },
     /// The content of a Data Set.
     Records { id: u16, content: &'a [u8] },
-    /// The records of a v5 or v7 datagram.
+    /// The records of a datagram without templates (v1, v5, v7).
     FixedRecords { content: &'a [u8] },
     /// Octets between records or Sets, or behind a Message.
     Padding(&'a [u8]),
@@ -184,7 +184,7 @@ impl<'a> Parser<'a> {
         };
         self.header = header;
         match version {
-            Version::V5 | Version::V7 => self.fixed(octets, &header),
+            Version::V1 | Version::V5 | Version::V7 => self.fixed(octets, &header),
             Version::V9 => self.begin_sets(octets, &[], length),
             Version::Ipfix => {
                 let (message, after) = self.delimit(octets, header.length_or_count.into());
@@ -255,12 +255,12 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A v5 or v7 datagram.
+    /// A datagram without templates (v1, v5, v7).
     fn fixed(&mut self, octets: &'a [u8], header: &MessageHeader) {
         let at = octets.get(2..).unwrap_or_default();
         let content = octets.get(MessageHeader::octets(self.header.version)..);
         let content = content.unwrap_or_default();
-        let record_octets = fixed::record_octets(self.header.version);
+        let record_octets = fixed::record_octets(header, content.len());
         let claimed = usize::from(header.length_or_count).saturating_mul(record_octets);
         let whole = content
             .len()

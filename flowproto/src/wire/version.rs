@@ -9,6 +9,9 @@ use strum::{FromRepr, IntoStaticStr};
 )]
 #[repr(u16)]
 pub enum Version {
+    /// NetFlow v1.
+    #[strum(serialize = "1")]
+    V1 = 1,
     /// NetFlow v5.
     #[strum(serialize = "5")]
     V5 = 5,
@@ -24,6 +27,17 @@ pub enum Version {
 }
 
 impl Version {
+    /// Whether its records have one layout, without templates.
+    pub(crate) const fn is_fixed(self) -> bool {
+        matches!(self, Self::V1 | Self::V5 | Self::V7)
+    }
+
+    /// Whether its Messages have a sequence number.
+    #[must_use]
+    pub const fn has_sequence(self) -> bool {
+        !matches!(self, Self::V1)
+    }
+
     /// The version number on the wire.
     #[must_use]
     #[expect(

@@ -16,13 +16,13 @@ pub(crate) enum Violation {
     /// The Sets end at `end`, which is not the length of the Message; `left` octets follow that are
     /// not a Message.
     MessageLength { length: u32, end: u32, left: u32 },
-    /// v5, v7: the header's count is not the number of records.
+    /// v1, v5, v7: the header's count is not the number of records.
     FlowCount {
         count: u16,
         record_octets: u32,
         octets: u32,
     },
-    /// v5, v7: more records than a datagram may have.
+    /// v1, v5, v7: more records than a datagram may have.
     TooManyFlows { count: u16 },
     /// Fewer octets than a Set header.
     SetHeaderCutOff { octets: u32 },

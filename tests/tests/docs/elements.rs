@@ -24,7 +24,7 @@ and the elements of a tunnel if there is one. Template ids of flow records start
 const READ: &str = "
 ## Elements that the collector reads
 
-IPFIX, and NetFlow v9 with the same numbers. v5 and v7 have a fixed layout. These elements become part of a flow record and affect counting or
+IPFIX, and NetFlow v9 with the same numbers. v1, v5 and v7 have a fixed layout. These elements become part of a flow record and affect counting or
 attribution. If an exporter reports a quantity twice (deltas and totals, before and after a middlebox), one of them is
 counted, not the sum. Reverse elements of biflows (RFC 5103) have the numbers of the forward elements under PEN 29305.
 From options data, the collector reads sampling (34, 50, 305, 306, with 48 or 302), the name and address of the exporter (300, 130, 131) and

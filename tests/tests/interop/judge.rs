@@ -3,8 +3,8 @@
 use kipfix_tests::flows::Flows;
 use kipfix_tests::peers::{Reading, Sequence};
 
-use crate::page::{Cell, Difference, IPV4_ALONE, OPTIONS_UNCOUNTED, UNTOLD};
-use crate::{IPFIX, NETFLOW_5};
+use crate::page::{Cell, Difference, IPV4_ALONE, NO_SEQUENCE, OPTIONS_UNCOUNTED, UNTOLD};
+use crate::{IPFIX, NETFLOW_1, NETFLOW_5};
 
 /// The records that were sent.
 pub(crate) struct Sent {
@@ -51,6 +51,9 @@ impl Sent {
         /// Options data is sent at the start and with new templates.
         const OPTIONS: std::ops::RangeInclusive<u64> = 1..=12;
         let differs = |difference: &'static Difference| Cell::Differs(difference);
+        if version == NETFLOW_1 {
+            return differs(&NO_SEQUENCE);
+        }
         match (&read.sequence, &self.all.sequence) {
             (Sequence::Untold, _) => differs(&UNTOLD),
             (Sequence::Failures(0), _) => Cell::Equal,

@@ -11,7 +11,7 @@ use kipfix_tests::take_turn;
 
 use crate::collect::{Exporter, capture, read};
 use crate::page::{Section, keep};
-use crate::{IPFIX, NETFLOW_5};
+use crate::{IPFIX, NETFLOW_1, NETFLOW_5};
 
 /// A capture is replayed at this rate, packets per second.
 const RATE: u32 = 20_000;
@@ -95,7 +95,8 @@ fn fprobe_is_read_as_it_sends() {
         peer: "fprobe",
         release: peers::version("fprobe", "-h"),
     };
-    let rows = [(NETFLOW_5, "5"), ("NetFlow v7", "7")].map(|(version, number)| {
+    let versions = [(NETFLOW_1, "1"), (NETFLOW_5, "5"), ("NetFlow v7", "7")];
+    let rows = versions.map(|(version, number)| {
         // In the foreground, with room for all flows when it ends.
         let datagrams = exported(|interface, port| {
             format!("fprobe -p -i {interface} -n {number} -l 2 -B 16384 -q 10000 127.0.0.1:{port}")

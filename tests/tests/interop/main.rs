@@ -17,6 +17,7 @@ use std::time::Duration;
 const IPFIX: &str = "IPFIX";
 const NETFLOW_9: &str = "NetFlow v9";
 const NETFLOW_5: &str = "NetFlow v5";
+const NETFLOW_1: &str = "NetFlow v1";
 
 /// Sends datagrams at a rate that a small socket buffer can follow.
 fn send(datagrams: &[Vec<u8>], port: u16) {

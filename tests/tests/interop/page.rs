@@ -84,7 +84,13 @@ pub(crate) const UNTOLD: Difference = Difference {
     why: "ra and fastnetmon do not report on sequence numbers.",
 };
 
-const DIFFERENCES: [&Difference; 3] = [&IPV4_ALONE, &OPTIONS_UNCOUNTED, &UNTOLD];
+/// NetFlow v1 has no sequence numbers.
+pub(crate) const NO_SEQUENCE: Difference = Difference {
+    short: "none",
+    why: "NetFlow v1 has no sequence numbers: lost datagrams cannot be detected.",
+};
+
+const DIFFERENCES: [&Difference; 4] = [&IPV4_ALONE, &OPTIONS_UNCOUNTED, &UNTOLD, &NO_SEQUENCE];
 
 /// The result for a quantity.
 pub(crate) enum Cell {

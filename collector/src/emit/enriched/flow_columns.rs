@@ -320,7 +320,7 @@ static ORIGIN: [Column; 5] = [
     column(
         43,
         ("exportVersion", U16),
-        "Version of the export protocol: 5, 7, 9, or 10 for IPFIX.",
+        "Version of the export protocol: 1, 5, 7, 9, or 10 for IPFIX.",
         |e| number(e.origin.version.number()),
     ),
     column(44, ("clusterId", NAME), "Name of the cluster.", |e| {

@@ -311,7 +311,7 @@ fn udp_payload(source: IpAddr, octets: &[u8]) -> Result<(SocketAddr, &[u8]), Ski
         Some(length) => rest.get(..length).ok_or(SkipReason::Truncated)?,
     };
     match payload {
-        [0, 5 | 7 | 9 | 10, ..] => Ok((
+        [0, 1 | 5 | 7 | 9 | 10, ..] => Ok((
             SocketAddr::new(source.to_canonical(), u16::from_be_bytes([s0, s1])),
             payload,
         )),

@@ -102,7 +102,8 @@ pub(super) fn ethertype(mut kind: u16, mut data: &[u8]) -> Result<Network<'_>, U
             0x8864 => return pppoe(data, vlan_id),
             0x0806 | 0x8035 => return Err(Undecodable::Arp),
             ETHERTYPE_NSH => return service_header(data, vlan_id),
-            0x8909 | 0x88e5 | 0x88e7 | 0x8926 | 0x892f | 0x893f | 0xf1c1 => {
+            0x22f3 | 0x8903 | 0x8909 | 0x88e5 | 0x88e7 | 0x8926 | 0x892f | 0x893f | 0xd28b
+            | 0xf1c1 => {
                 let octets = fabric_tag_octets(kind, data)?;
                 let (tag, rest) = data
                     .split_at_checked(octets)
@@ -153,6 +154,15 @@ fn fabric_tag_octets(kind: u16, tag: &[u8]) -> Result<usize, Undecodable> {
         (0x88e5, [_, ..]) => Ok(8),
         // The instance tag of provider backbone bridges, with the MAC addresses of the customer.
         (0x88e7, _) => Ok(18),
+        // The headers of TRILL (RFC 6325 §3) and FabricPath, with the MAC addresses of the inner frame.
+        (0x22f3, [high, low, ..]) => {
+            let options = usize::from(high & 0x07) << 2 | usize::from(low >> 6);
+            Ok(options.saturating_mul(4).saturating_add(20))
+        }
+        (0x8903, _) => Ok(16),
+        // A timestamp of Arista switches, 64 or 48 bits.
+        (0xd28b, [0, 1, _, 0x10..=0x1f, ..]) => Ok(14),
+        (0xd28b, [0, 1, _, 0x20..=0x2f, ..]) => Ok(12),
         // VN-Tag, HSR, R-Tag.
         (0x8926 | 0x892f | 0xf1c1, _) => Ok(6),
         // E-Tag.
