@@ -23,8 +23,6 @@ class Row:
     case: str = ""
     # It learns translations.
     translates: bool = False
-    # The command of an earlier build of kipfix, if it has not the same flags.
-    earlier_command: str = ""
     does: str = ""
     # floor: the least cost; subject: kipfix; reference: the peer that ratios are given for.
     role: str = "peer"
@@ -95,7 +93,6 @@ def load(part, options):
             before = dataclasses.replace(
                 row,
                 name=f"{row.name} before",
-                command=row.earlier_command or row.command,
                 does="an earlier build",
             )
             candidates.append((before, options.before))
