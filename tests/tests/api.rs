@@ -270,7 +270,7 @@ fn exporters_have_the_version_that_they_send() {
             .send_to(&datagram, ("127.0.0.1", collector.port()))
             .unwrap();
     }
-    collector.counts("kipfix_exporter_records_total", &[], 3);
+    collector.counts("kipfix_collector_exporter_records_total", &[], 3);
     let answer = collector.json("/api/v1/exporters");
     let exporters = answer["exporters"].as_array().unwrap();
     let of = |name: &str| {

@@ -85,8 +85,8 @@ impl Decisions {
         true
     }
 
-    /// Decides each edge by itself from now on: so many different values would take more time and memory than the
-    /// filter.
+    /// Evaluates the filter for each edge from now on: looking up all these values and decisions takes more time and
+    /// memory than that.
     fn give_up(&mut self) {
         self.parts = None;
         self.decided = HashMap::default();
@@ -122,7 +122,7 @@ impl Part {
     }
 }
 
-/// The fields by what determines them. `None` if something determines one that many edges do not share.
+/// The fields by what determines them. `None` if few edges have that in common.
 fn parts<'a>(fields: impl Iterator<Item = &'a Field>) -> Option<Box<[Part]>> {
     let mut parts: Vec<Part> = Vec::new();
     for field in fields {
