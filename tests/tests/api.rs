@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 use flowproto::tcp::ConnectionState;
@@ -247,6 +247,38 @@ fn the_status_has_the_loss_accounting_and_the_history() {
     assert!(age < 60_000, "{exporter}");
     let document = collector.json("/api/v1/openapi.json");
     assert!(document["paths"]["/api/v1/edges"]["get"].is_object());
+    collector.stop();
+}
+
+#[test]
+fn exporters_have_the_version_that_they_send() {
+    let collector = start(&[]);
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let seconds = u32::try_from(now() / 1000).unwrap();
+    // One record each.
+    for (version, header_octets, record_octets) in [(1_u16, 16, 48), (5, 24, 48), (7, 24, 52)] {
+        let mut datagram = vec![0; header_octets + record_octets];
+        datagram[..2].copy_from_slice(&version.to_be_bytes());
+        datagram[3] = 1;
+        datagram[8..12].copy_from_slice(&seconds.to_be_bytes());
+        let record = &mut datagram[header_octets..];
+        record[..4].copy_from_slice(&[10, 1, 1, 1]);
+        record[4..8].copy_from_slice(&[10, 1, 2, 1]);
+        record[19] = 1;
+        record[23] = 100;
+        sender
+            .send_to(&datagram, ("127.0.0.1", collector.port()))
+            .unwrap();
+    }
+    collector.counts("kipfix_collector_exporter_records_total", &[], 3);
+    let answer = collector.json("/api/v1/exporters");
+    let exporters = answer["exporters"].as_array().unwrap();
+    let of = |name: &str| {
+        let of_exporter = |exporter: &Value| exporter[name].clone();
+        exporters.iter().map(of_exporter).collect::<Vec<_>>()
+    };
+    assert_eq!(of("version"), ["netflow1", "netflow5", "netflow7"]);
+    assert_eq!(of("records"), [1, 1, 1]);
     collector.stop();
 }
 

@@ -261,7 +261,7 @@ fn the_table_and_the_view_of_a_topic_store_every_record_once() {
         env!("CARGO_MANIFEST_DIR"),
         "/../proto/kipfix/v1/flow.proto:Flow"
     );
-    let mut expected = 0;
+    let (begin_time, mut expected) = (now(), 0);
     for (format, table_format) in [("protobuf", "ProtobufSingle"), ("json", "JSONEachRow")] {
         broker.create(format, 2, &[]);
         let table = text[..end]
@@ -313,6 +313,15 @@ fn the_table_and_the_view_of_a_topic_store_every_record_once() {
                 sent * expected / 100,
                 "{column} {format}"
             );
+        }
+        for column in ["collectionTimeMilliseconds", "flowEndMilliseconds"] {
+            let time = |of: &str| {
+                let time = format!("toUnixTimestamp64Milli({of}({column}))");
+                number(&server, &format!("(SELECT {time} FROM kipfix.flows)"))
+            };
+            let (first, last) = (time("min"), time("max"));
+            let is_of_test = begin_time <= first && last <= now();
+            assert!(is_of_test, "{column} {format}: {first} to {last}");
         }
         let rows = server.query(
             "SELECT DISTINCT sourceAddress, destinationAddress, sourceZone, destinationZone FROM kipfix.flows ORDER BY sourceZone",

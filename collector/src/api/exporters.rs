@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use axum::response::Response;
+use flowproto::collector::Version;
 use kipfix_service::sync::lock;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -56,10 +57,11 @@ fn run(api: &Api, query: &str) -> Result<ExportersJson, ApiError> {
                 .map(|id| index.node(id).name.to_string())
                 .unwrap_or_default(),
             version: match exporter.version {
-                5 => "netflow5",
-                7 => "netflow7",
-                9 => "netflow9",
-                _ => "ipfix",
+                Version::V1 => "netflow1",
+                Version::V5 => "netflow5",
+                Version::V7 => "netflow7",
+                Version::V9 => "netflow9",
+                Version::Ipfix => "ipfix",
             },
             observation_domain_id: exporter.observation_domain_id,
             records: exporter.records,
@@ -95,7 +97,7 @@ struct ExporterJson {
     name: String,
     /// The node that it is on. Empty if it is not on a known node.
     node: String,
-    /// `ipfix`, `netflow9`, `netflow7` or `netflow5`.
+    /// `ipfix`, `netflow9`, `netflow7`, `netflow5` or `netflow1`.
     version: &'static str,
     /// Observation Domain ID, Source ID, or engine.
     observation_domain_id: u32,

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use flowproto::Address;
 #[cfg(test)]
-use flowproto::collector::{Convention, Statistics, Version};
-use flowproto::collector::{DomainReport, SequenceCounts, Unusable};
+use flowproto::collector::{Convention, Statistics};
+use flowproto::collector::{DomainReport, SequenceCounts, Unusable, Version};
 use flowproto::record::Sampling;
 use kipfix_service::metric_maker::{MetricMaker, level, raise};
 use kipfix_service::sync::lock;
@@ -37,9 +37,12 @@ impl ExporterReport {
     /// Copies a report.
     #[must_use]
     pub fn new(domain: &DomainReport<'_>, policy: RecordPolicy) -> Self {
-        let version = domain.version.number();
         Self {
-            key: (domain.exporter, domain.observation_domain_id, version),
+            key: (
+                domain.exporter,
+                domain.observation_domain_id,
+                domain.version,
+            ),
             policy,
             name: domain.name.unwrap_or_default().into(),
             convention: if domain.version.has_sequence() {
@@ -85,7 +88,7 @@ pub struct Exporters {
     max_series: usize,
 }
 
-type ExporterKey = (Address, u32, u16);
+type ExporterKey = (Address, u32, Version);
 
 /// What the API shows of an Observation Domain.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,8 +97,8 @@ pub struct ExporterSummary<'a> {
     pub address: Address,
     /// Observation Domain ID, Source ID, or engine.
     pub observation_domain_id: u32,
-    /// Version number of its protocol: 1, 5, 7, 9, or 10 for IPFIX.
-    pub version: u16,
+    /// Its protocol.
+    pub version: Version,
     /// 300 `observationDomainName`; empty if it reports none.
     pub name: &'a str,
     /// Data Records.
@@ -284,7 +287,7 @@ impl ExporterMetrics {
             let names = [
                 exporter.to_string(),
                 domain.to_string(),
-                version.to_string(),
+                version.number().to_string(),
             ];
             let labels = names.each_ref().map(String::as_str);
             for (counters, read) in &self.counters {

@@ -178,7 +178,7 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use flowproto::collector::Unusable;
+    use flowproto::collector::{Unusable, Version};
 
     use super::*;
     use crate::pipeline::Reason;
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(series("records_not_counted_total"), Reason::LENGTH);
         assert_eq!(series("flow_log_dropped_total"), 2);
         assert_eq!(series("savefile_skipped_total"), SkipReason::LENGTH);
-        assert_eq!(series("messages_total"), 4);
+        assert_eq!(series("messages_total"), Version::LENGTH);
         assert_eq!(series("limit"), 1);
     }
 

@@ -1,4 +1,5 @@
-//! Other exporters with the collector, which reads the same as nfdump from the same datagrams.
+//! Other exporters with the collector, which reads the same as nfdump: from the same datagrams, except for softflowd's
+//! NetFlow v1.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -51,10 +51,8 @@ impl Sent {
         /// Options data is sent at the start and with new templates.
         const OPTIONS: std::ops::RangeInclusive<u64> = 1..=12;
         let differs = |difference: &'static Difference| Cell::Differs(difference);
-        if version == NETFLOW_1 {
-            return differs(&NO_SEQUENCE);
-        }
         match (&read.sequence, &self.all.sequence) {
+            (Sequence::Failures(0), _) if version == NETFLOW_1 => differs(&NO_SEQUENCE),
             (Sequence::Untold, _) => differs(&UNTOLD),
             (Sequence::Failures(0), _) => Cell::Equal,
             (Sequence::Failures(count), _) if version == IPFIX && OPTIONS.contains(count) => {

@@ -43,8 +43,9 @@ impl Section {
                 "The result of the reader, compared with the flows that the probe metered."
             }
             Self::Collect => {
-                "The result of the collector, compared with nfdump for the same datagrams, or with the flows that were sent. ipfixprobe \
-                 and fprobe capture live in a network namespace."
+                "The result of the collector, compared with nfdump for the same datagrams, or with the flows that were sent. softflowd's v1 \
+                 is compared with nfdump for its v5 of the same traffic, because nfdump refuses its datagrams of more than 24 records. \
+                 ipfixprobe and fprobe capture live in a network namespace."
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Remembers which edges a filter selects.
 //!
 //! Edges of the same values have the same decision. So a filter is evaluated once for all edges between two
-//! zones, for example, and not for each of them.
+//! zones, for example, and not for each of them. A filter that reads names of pods, for example, has too many
+//! values for that: it is evaluated for each edge.
 
 use std::fmt::Write as _;
 
@@ -13,13 +14,15 @@ use super::super::expression::Expression;
 use super::super::field::{Field, FieldSource as _};
 use super::determinant::Determinant;
 
-/// Decisions that are remembered. With more, the filter reads what is different for almost each edge.
+/// Different values of a part of a filter, with which its decisions are remembered.
+const MAX_VALUES: usize = 1 << 8;
+/// Decisions that are remembered.
 const MAX_DECISIONS: usize = 1 << 14;
 
 /// The decisions of a filter.
 #[derive(Debug)]
 pub(super) struct Decisions {
-    /// `None` if the filter reads what only single edges have.
+    /// `None` if the filter reads what only few edges have in common.
     parts: Option<Box<[Part]>>,
     decided: HashMap<Box<[u32]>, bool, RandomState>,
     numbers: Vec<u32>,
@@ -31,7 +34,7 @@ pub(super) struct Decisions {
 struct Part {
     determinant: Determinant,
     fields: Vec<Field>,
-    /// Numbers of values by the key of their determinant.
+    /// Numbers of values by the key of their determinant: at most one for each endpoint of the snapshots.
     known: HashMap<u32, u32, RandomState>,
     /// Numbers of values.
     values: HashMap<String, u32, RandomState>,
@@ -50,12 +53,8 @@ impl Decisions {
 
     /// True if the filter, of which these are the decisions, selects the edge.
     pub(super) fn matches(&mut self, filter: &Expression, edge: &Edge<'_>) -> bool {
-        let Some(parts) = &mut self.parts else {
+        if !self.find(edge) {
             return filter.matches(edge);
-        };
-        self.numbers.clear();
-        for part in parts {
-            self.numbers.push(part.number(edge, &mut self.text));
         }
         if let Some(decision) = self.decided.get(self.numbers.as_slice()) {
             return *decision;
@@ -64,8 +63,33 @@ impl Decisions {
         if self.decided.len() < MAX_DECISIONS {
             self.decided
                 .insert(self.numbers.as_slice().into(), decision);
+        } else {
+            self.give_up();
         }
         decision
+    }
+
+    /// Finds the numbers of the values of the edge. False if decisions are not remembered.
+    fn find(&mut self, edge: &Edge<'_>) -> bool {
+        let Some(parts) = &mut self.parts else {
+            return false;
+        };
+        self.numbers.clear();
+        for part in parts {
+            let Some(number) = part.number(edge, &mut self.text) else {
+                self.give_up();
+                return false;
+            };
+            self.numbers.push(number);
+        }
+        true
+    }
+
+    /// Evaluates the filter for each edge from now on: looking up all these values and decisions takes more time and
+    /// memory than that.
+    fn give_up(&mut self) {
+        self.parts = None;
+        self.decided = HashMap::default();
     }
 
     /// Forgets everything, because the snapshots are others.
@@ -79,11 +103,12 @@ impl Decisions {
 }
 
 impl Part {
-    /// The number of the values that the edge has. Different values have different numbers.
-    fn number(&mut self, edge: &Edge<'_>, text: &mut String) -> u32 {
+    /// The number of the values that the edge has. Different values have different numbers. `None` if there are too
+    /// many.
+    fn number(&mut self, edge: &Edge<'_>, text: &mut String) -> Option<u32> {
         let key = self.determinant.key(edge);
         if let Some(number) = self.known.get(&key) {
-            return *number;
+            return Some(*number);
         }
         text.clear();
         for field in &self.fields {
@@ -93,11 +118,11 @@ impl Part {
         let next = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
         let number = *self.values.entry_ref(text.as_str()).or_insert(next);
         self.known.insert(key, number);
-        number
+        (self.values.len() <= MAX_VALUES).then_some(number)
     }
 }
 
-/// The fields by what determines them. `None` if something determines one that many edges do not share.
+/// The fields by what determines them. `None` if few edges have that in common.
 fn parts<'a>(fields: impl Iterator<Item = &'a Field>) -> Option<Box<[Part]>> {
     let mut parts: Vec<Part> = Vec::new();
     for field in fields {
@@ -181,14 +206,15 @@ mod tests {
         }
     }
 
-    #[test]
-    fn decisions_are_bounded() {
-        let filter: Expression = r#"src.pod != dst.pod"#.parse().unwrap();
+    /// The decisions on all edges from some of 400 pods to some of them, if they are those of the filter.
+    fn decided(filter: &str, sources: usize, destinations: usize) -> Decisions {
+        let filter: Expression = filter.parse().unwrap();
         let mut writer = IndexWriter::default();
-        let ids: Vec<_> = (0..200)
+        let ids: Vec<_> = (0..400)
             .map(|number| {
                 writer.add_endpoint(Endpoint {
                     kind: EndpointKind::Pod,
+                    namespace: ["shop", "data"][number % 2].into(),
                     name: format!("pod-{number}").into(),
                     ..Endpoint::default()
                 })
@@ -196,12 +222,36 @@ mod tests {
             .collect();
         let snapshots = SnapshotStore::new(writer.current(), std::sync::Arc::default(), "").load();
         let mut decisions = Decisions::new(Some(&filter));
-        for source in &ids {
-            for destination in &ids {
+        for source in &ids[..sources] {
+            for destination in &ids[..destinations] {
                 let edge = Edge::between(&snapshots, *source, *destination);
-                assert_eq!(decisions.matches(&filter, &edge), source != destination);
+                assert_eq!(
+                    decisions.matches(&filter, &edge),
+                    filter.matches(&edge),
+                    "{filter}"
+                );
+                assert!(decisions.decided.len() <= MAX_DECISIONS);
             }
         }
+        decisions
+    }
+
+    #[test]
+    fn few_decisions_on_many_edges_are_remembered() {
+        let decisions = decided("src.namespace != dst.namespace", 400, 400);
+        assert_eq!(decisions.decided.len(), 4);
+        let decisions = decided("src.pod != dst.pod", MAX_VALUES, 64);
         assert_eq!(decisions.decided.len(), MAX_DECISIONS);
+    }
+
+    #[test]
+    fn a_filter_of_many_values_or_decisions_is_evaluated_for_each_edge() {
+        for (sources, destinations) in [(MAX_VALUES + 1, 1), (1, MAX_VALUES + 1), (200, 200)] {
+            let mut decisions = decided("src.pod != dst.pod", sources, destinations);
+            // Nothing is kept of what was remembered.
+            decisions.forget();
+            assert!(decisions.parts.is_none());
+            assert_eq!(decisions.decided.capacity(), 0);
+        }
     }
 }

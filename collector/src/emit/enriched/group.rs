@@ -35,6 +35,15 @@ impl ColumnGroup {
 /// compiler reads the table and inlines how each value is read, which takes a fraction of the time of a loop.
 macro_rules! each_record {
     ($columns:ident: $($at:literal)*) => {{
+        const _: () = {
+            let mut positions: &[usize] = &[$($at),*];
+            let mut next = 0;
+            while let [position, rest @ ..] = positions {
+                assert!(*position == next, "the positions are 0, 1, …");
+                (positions, next) = (rest, next + 1);
+            }
+            assert!(next == $columns.len(), "each column of the table has a position");
+        };
         #[derive(Clone, Copy)]
         struct Unrolled;
         impl $crate::emit::enriched::column::ColumnList for Unrolled {

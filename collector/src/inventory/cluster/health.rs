@@ -18,13 +18,14 @@ struct WatchState {
 }
 
 impl WatchState {
-    fn set_up(&mut self, kind: ResourceKind, now_milliseconds: u64) {
-        if !self.counts.up {
-            self.counts.up = true;
+    /// Returns whether it was not up before.
+    fn set_up(&mut self, now_milliseconds: u64) -> bool {
+        let was_up = std::mem::replace(&mut self.counts.up, true);
+        if !was_up {
             self.counts.since_milliseconds = now_milliseconds;
-            tracing::info!(%kind, "watch established");
         }
         (self.refused, self.counts.forbidden, self.absent) = (false, false, false);
+        !was_up
     }
 
     /// Returns whether the watch has never worked because the kind or the right is missing.
@@ -76,28 +77,45 @@ impl Health {
         lock(&self.watches[kind])
     }
 
+    /// Changes the state of an established watch. Like all others, it logs without the lock: who reads the log may be
+    /// slow, and a scrape takes the lock.
+    fn establish(
+        &self,
+        kind: ResourceKind,
+        now_milliseconds: u64,
+        change: impl FnOnce(&mut WatchCounts),
+    ) {
+        let mut watch = self.watch(kind);
+        let is_new = watch.set_up(now_milliseconds);
+        change(&mut watch.counts);
+        drop(watch);
+        if is_new {
+            tracing::info!(%kind, "watch established");
+        }
+    }
+
     /// The watch received an object.
     pub(super) fn on_object(&self, kind: ResourceKind, now_milliseconds: u64) {
-        let mut watch = self.watch(kind);
-        watch.set_up(kind, now_milliseconds);
-        watch.counts.last_event_milliseconds = now_milliseconds;
-        watch.counts.events += 1;
+        self.establish(kind, now_milliseconds, |counts| {
+            counts.last_event_milliseconds = now_milliseconds;
+            counts.events += 1;
+        });
     }
 
     /// The watch received a complete list.
     pub(super) fn on_list(&self, kind: ResourceKind, now_milliseconds: u64) {
-        let mut watch = self.watch(kind);
-        watch.set_up(kind, now_milliseconds);
-        watch.counts.listed = true;
-        watch.counts.last_event_milliseconds = now_milliseconds;
+        self.establish(kind, now_milliseconds, |counts| {
+            counts.listed = true;
+            counts.last_event_milliseconds = now_milliseconds;
+        });
     }
 
     /// The server answers, and there is no event.
     pub(super) fn on_idle(&self, kind: ResourceKind, now_milliseconds: u64) {
-        let mut watch = self.watch(kind);
         // A pending list ends with `on_list`.
-        if watch.counts.listed {
-            watch.set_up(kind, now_milliseconds);
+        let is_listed = self.watch(kind).counts.listed;
+        if is_listed {
+            self.establish(kind, now_milliseconds, |_| ());
         }
     }
 
@@ -105,7 +123,9 @@ impl Health {
     pub(super) fn on_absent(&self, kind: ResourceKind) {
         let mut watch = self.watch(kind);
         watch.counts.up = false;
-        if !std::mem::replace(&mut watch.absent, true) {
+        let was_absent = std::mem::replace(&mut watch.absent, true);
+        drop(watch);
+        if !was_absent {
             tracing::debug!(%kind, "the cluster does not have this kind");
         }
     }
@@ -120,18 +140,21 @@ impl Health {
     ) {
         let mut watch = self.watch(kind);
         watch.counts.errors += 1;
-        if watch.counts.up || watch.counts.since_milliseconds == 0 {
+        let was_up = watch.counts.up || watch.counts.since_milliseconds == 0;
+        if was_up {
             watch.counts.up = false;
             watch.counts.since_milliseconds = now_milliseconds.max(1);
-            let is_missing = failure != WatchFailure::Unavailable;
-            if !is_missing || !kind.is_optional() && failure == WatchFailure::Refused {
-                tracing::warn!(%kind, error, "watch failed; serving from cache");
-            }
         }
         watch.refused |= failure == WatchFailure::Refused;
-        if failure == WatchFailure::Forbidden
-            && !std::mem::replace(&mut watch.counts.forbidden, true)
-        {
+        let is_forbidden = failure == WatchFailure::Forbidden;
+        let was_forbidden = watch.counts.forbidden;
+        watch.counts.forbidden |= is_forbidden;
+        drop(watch);
+        let is_missing = failure != WatchFailure::Unavailable;
+        if was_up && (!is_missing || !kind.is_optional() && failure == WatchFailure::Refused) {
+            tracing::warn!(%kind, error, "watch failed; serving from cache");
+        }
+        if is_forbidden && !was_forbidden {
             if kind.is_optional() {
                 tracing::info!(
                     %kind,
@@ -153,7 +176,9 @@ impl Health {
     pub(super) fn on_malformed(&self, kind: ResourceKind, name: &str, field: &str) {
         let mut watch = self.watch(kind);
         watch.counts.malformed += 1;
-        if watch.counts.malformed == 1 {
+        let is_first = watch.counts.malformed == 1;
+        drop(watch);
+        if is_first {
             tracing::warn!(
                 %kind,
                 name,
