@@ -121,9 +121,14 @@ def _run(row, wire, capture, loops, pps, group, link, case):
                     (group / "cgroup.procs").write_text(str(pid))
                 before, passed = process.cpu(), wire.passed()
                 connections = link.start() if link else None
-                sent = wire.send(capture.path, pps, loops)
-                if connections:
-                    connections.finish()
+                try:
+                    sent = wire.send(capture.path, pps, loops)
+                    if connections:
+                        connections.finish()
+                except BaseException:
+                    if connections:
+                        connections.kill()
+                    raise
                 # Later CPU is not for these packets: some programs poll without a pause.
                 time.sleep(DRAIN_SECONDS)
                 cpu = process.cpu() - before

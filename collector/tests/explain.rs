@@ -62,6 +62,31 @@ fn another_decoder_reads_the_same_records() {
 }
 
 #[test]
+fn netflow_v1_is_not_compared() {
+    let mut datagram = vec![0, 1, 0, 1];
+    datagram.extend([0; 12 + 48]);
+    let length = |octets: usize| u8::try_from(octets).unwrap();
+    // Raw IP (101), one frame.
+    let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    file.extend([255, 255, 0, 0, 101, 0, 0, 0]);
+    let octets = length(datagram.len() + 28);
+    file.extend([1, 0, 0, 0, 0, 0, 0, 0, octets, 0, 0, 0, octets, 0, 0, 0]);
+    file.extend([0x45, 0, 0, octets, 0, 0, 0, 0, 64, 17, 0, 0]);
+    file.extend([192, 0, 2, 1, 192, 0, 2, 2, 0x9c, 0x40, 8, 7]);
+    file.extend([0, length(datagram.len() + 8), 0, 0]);
+    file.extend(datagram);
+    let dump = explain(&file, &["--compare"]);
+    let dump = text(&dump.stdout);
+    for line in [
+        "  netflow_parser: does not read NetFlow v1",
+        "1 Messages, 0 templates, 1 records",
+        "  netflow_parser reads 0 records of 0, 0 of them the same; 0 datagrams are errors",
+    ] {
+        assert!(dump.contains(line), "{line} is not in\n{dump}");
+    }
+}
+
+#[test]
 fn conflicting_settings_are_refused() {
     let alone = Command::new(env!("CARGO_BIN_EXE_kipfix-collector"))
         .arg("--explain")

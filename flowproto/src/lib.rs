@@ -53,3 +53,4 @@ mod wire;
 pub use address::Address;
 pub use record::{FlowKey, FlowRecord};
 pub use traffic::TrafficRecord;
+pub use wire::is_flow_export;

@@ -7,7 +7,7 @@ use crate::decoding::NoSink;
 use crate::input::{BEGAN, chunks};
 
 /// Problems of octets that the decoder cannot use.
-const UNREADABLE: [Rule; 16] = [
+const UNREADABLE: [Rule; 17] = [
     Rule::UnknownVersion,
     Rule::HeaderTruncated,
     Rule::MessageTooShort,
@@ -15,6 +15,7 @@ const UNREADABLE: [Rule; 16] = [
     Rule::FlowCount,
     Rule::SetTooShort,
     Rule::SetOverrun,
+    Rule::ReservedSet,
     Rule::TemplateId,
     Rule::FieldCount,
     Rule::EmptyTemplate,

@@ -47,7 +47,7 @@ fn read(file: &[u8], at_once: usize) -> Outcome {
             Err(error) => break Some(error.to_string()),
             Ok(Some(datagram)) => {
                 let payload = datagram.payload;
-                assert!(matches!(payload, [0, 5 | 7 | 9 | 10, ..]));
+                assert!(flowproto::is_flow_export(payload));
                 assert!(payload.len() <= MOST_PAYLOAD || datagram.is_captured);
                 assert_eq!(
                     datagram.exporter.ip(),

@@ -309,29 +309,36 @@ fn one_client_does_not_take_the_room_of_the_others() {
         probe.set_client(client, port);
         probe.connect();
         probe.send(true, &[PREFACE, &settings(), &table].concat());
-        for number in 1..8 {
+        for number in 1..5 {
             let octets = frame(HEADERS, END_HEADERS, 2 * number + 1, &path);
             probe.send(true, &octets);
         }
     };
+    // Alone, it has half of the room.
     for port in 1..=300 {
         fill(&mut probe, 0, port);
     }
     let before = probe.counters();
+    assert!(before.http2_octets > 8 << 20, "{before:?}");
+    assert!(probe.has_read_all(), "{before:?}");
+    for port in 301..=700 {
+        fill(&mut probe, 0, port);
+    }
+    let before = probe.counters();
     assert!(
-        (3 << 20..=4 << 20).contains(&before.http2_octets),
+        (15 << 20..=17 << 20).contains(&before.http2_octets),
         "{before:?}"
     );
     let refused = before.unread[UnreadHttp::NoRoomForClient];
     assert!(refused > 200, "{before:?}");
     assert_eq!(before.unread.values().sum::<u64>(), refused);
-    // Another client has the same room.
-    for port in 1..=20 {
+    // Another client has 4 MiB then.
+    for port in 1..=50 {
         fill(&mut probe, 1, port);
     }
     assert_eq!(probe.counters().unread, before.unread);
     // Room that a connection frees can be used again.
-    for port in 1..=300 {
+    for port in 1..=700 {
         probe.set_client(0, port);
         probe.segment(true, RST, &[]);
     }
@@ -362,6 +369,27 @@ fn room_behind_gaps_is_free_after_ten_seconds() {
     let records = probe.finish();
     let unanswered = records.iter().map(|record| record.http.unanswered_requests);
     assert_eq!(unanswered.sum::<u32>(), 0);
+}
+
+#[test]
+fn a_head_of_http1_waits_while_memory_of_http2_is_scarce() {
+    let mut probe = Probe::new();
+    probe.set_client(0, 2000);
+    probe.connect();
+    probe.send(true, b"GET /slow HTTP/1.1\r\n");
+    let next = probe.next;
+    hold_much(&mut probe);
+    let before = probe.counters();
+    probe.wait(11_000);
+    // Frees what is behind gaps.
+    probe.set_client(0, 2001);
+    probe.connect();
+    probe.send(true, PREFACE);
+    assert!(probe.counters().http2_octets < 1 << 20);
+    probe.set_client(0, 2000);
+    probe.next = next;
+    probe.send(true, b"Host: a.test\r\n\r\n");
+    assert_eq!(probe.counters().requests, before.requests + 1);
 }
 
 #[test]

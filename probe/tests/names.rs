@@ -307,12 +307,21 @@ fn a_response_from_port_5353_names_addresses_only_if_its_query_was_observed() {
     let query = query_of(&response);
     let mut other_query = query.clone();
     other_query[1] ^= 1;
-    for (asked, server, after_seconds, is_learned) in [
-        (Some(&query), RESOLVER, 0, true),
-        (Some(&query), RESOLVER, 11, false),
-        (Some(&query), OTHER, 0, false),
-        (Some(&other_query), RESOLVER, 0, false),
-        (None, RESOLVER, 0, false),
+    let mut upper_case = query.clone();
+    upper_case[13..16].make_ascii_uppercase();
+    let other_name = query_of(&dns_response("www.example.org", PEER));
+    let cut = query[..20].to_vec();
+    for (asked, server, client_port, after_seconds, is_learned) in [
+        (Some(&query), RESOLVER, 40_000, 0, true),
+        (Some(&upper_case), RESOLVER, 40_000, 0, true),
+        (Some(&query), RESOLVER, 40_000, 11, false),
+        (Some(&query), OTHER, 40_000, 0, false),
+        (Some(&other_query), RESOLVER, 40_000, 0, false),
+        (Some(&other_name), RESOLVER, 40_000, 0, false),
+        (Some(&cut), RESOLVER, 40_000, 0, false),
+        (None, RESOLVER, 40_000, 0, false),
+        // To a resolver.
+        (None, RESOLVER, 53, 0, false),
     ] {
         for is_tcp in [false, true] {
             let packet = |ports: (u16, u16), message: &[u8]| {
@@ -325,17 +334,32 @@ fn a_response_from_port_5353_names_addresses_only_if_its_query_was_observed() {
             let protocol = if is_tcp { 6 } else { 17 };
             let mut probe = Probe::new();
             if let Some(asked) = asked {
-                let query = packet((40_000, 5353), asked);
+                let query = packet((client_port, 5353), asked);
                 probe.ip(&ipv4(protocol, CLIENT, RESOLVER, &query));
             }
             probe.time_ns += after_seconds * SECOND;
-            let answer = packet((5353, 40_000), &response);
+            let answer = packet((5353, client_port), &response);
             probe.ip(&ipv4(protocol, server, CLIENT, &answer));
             probe.syn(CLIENT, 5000, 1);
             let name = is_learned.then(|| named("api.example.org", NameSource::Dns));
+            let refused = probe.pipeline.counters().names.without_query;
+            assert_eq!(refused, u64::from(!is_learned));
             assert_eq!(probe.name(5000), name.flatten(), "{server:?} {is_tcp}");
         }
     }
+}
+
+#[test]
+fn another_server_than_one_of_dns_at_port_5353_is_named() {
+    let mut probe = Probe::new();
+    let hello = hello("api.example.org", 10, false);
+    for segment in [
+        tcp((5000, 5353), (1, 0), SYN, &[]),
+        tcp((5000, 5353), (2, 10), ACK, &hello),
+    ] {
+        probe.ip(&ipv4(6, CLIENT, PEER, &segment));
+    }
+    assert_eq!(probe.name(5000), named("api.example.org", NameSource::Tls));
 }
 
 #[test]

@@ -84,6 +84,10 @@ impl Comparison {
 
     /// Appends the differences in the records of a datagram.
     pub(super) fn datagram(&mut self, captured: &Captured<'_>, out: &mut Vec<u8>) {
+        if captured.octets.starts_with(&[0, 1]) {
+            out.extend(b"  netflow_parser: does not read NetFlow v1\n\n");
+            return;
+        }
         let mut ours = Records::default();
         let now = captured.time_milliseconds.unwrap_or_default();
         self.ours

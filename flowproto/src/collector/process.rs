@@ -19,7 +19,7 @@ use crate::sessions::{
     SamplingPolicy, SessionKey, SessionMessage, Sessions, State, Unusable, Verdict,
 };
 use crate::template::{Template, TemplateKind};
-use crate::wire::{DefinedFields, Event, MessageHeader, Parser, Violation};
+use crate::wire::{DefinedFields, Event, MessageHeader, Parser, Violation, fixed};
 
 /// Templates, pending Data Sets and sequence state of all exporters of one worker.
 #[derive(Debug)]
@@ -295,9 +295,16 @@ impl CollectingProcess {
                 (Event::Records { id, content }, Some(message)) => {
                     self.data_set(message, id, content, sink, observer);
                 }
-                (Event::FixedRecords { content }, Some(message)) => {
+                (
+                    Event::FixedRecords {
+                        content,
+                        record_octets,
+                    },
+                    Some(message),
+                ) => {
                     self.notify(message, sink);
-                    self.fixed_records(message, content, sink, observer);
+                    let records = fixed::records(content, record_octets);
+                    self.fixed_records(message, records, sink, observer);
                 }
                 (Event::EndOfMessage { octets }, Some(message)) => {
                     self.end(message, octets, sink, observer);

@@ -86,10 +86,10 @@ impl SamplingInForce<'_> {
 
 impl CollectingProcess {
     /// The records of a v1, v5 or v7 datagram.
-    pub(super) fn fixed_records(
+    pub(super) fn fixed_records<'a>(
         &mut self,
         message: &mut OpenMessage,
-        content: &[u8],
+        records: impl Iterator<Item = &'a [u8; fixed::V5_OCTETS]> + Clone,
         sink: &mut impl RecordSink,
         observer: &mut impl Observer,
     ) {
@@ -103,11 +103,11 @@ impl CollectingProcess {
         };
         let described = message.describe(&self.sessions);
         let takes_traffic = sink.takes_traffic(false);
-        for octets in fixed::records(&message.header, content) {
+        for octets in records.clone() {
             sink.read_ahead(fixed::addresses(octets));
         }
         let mut count = 0_u32;
-        for octets in fixed::records(&message.header, content) {
+        for octets in records {
             count = count.saturating_add(1);
             if takes_traffic
                 && sink.traffic(&fixed::traffic(octets, &message.header, record.sampling))

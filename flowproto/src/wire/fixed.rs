@@ -14,7 +14,7 @@ use crate::template::{Template, TemplateKind};
 use crate::traffic::TrafficRecord;
 
 /// Octets of a v5 record, and of that part of a v1 or v7 record that is read.
-const V5_OCTETS: usize = 48;
+pub(crate) const V5_OCTETS: usize = 48;
 /// Octets of a v7 record, and of a v1 record of exporters that add four octets of padding.
 const V7_OCTETS: usize = 52;
 /// Fields at the same offset in all versions.
@@ -22,16 +22,44 @@ const COMMON_FIELDS: usize = 11;
 /// Mask of the sampling interval in a v5 header.
 const SAMPLING_INTERVAL: u16 = 0x3fff;
 
-/// Octets of a record, in a datagram with `content` octets behind the header.
-///
+/// Octets of a v1 record that are padding, behind its TCP flags.
+const V1_PADDING: std::ops::Range<usize> = 41..V5_OCTETS;
+/// Maximum number of records of a v1 datagram of exporters that take the limit of v5.
+const V1_MAX_RECORDS: u16 = 30;
+
+/// Octets of a record, in a datagram with `content` behind the header. `None` if a v1 datagram does not have
+/// the records that it counts: other protocols begin as v1 does (STUN, TFTP), so it must fit.
+pub(crate) fn record_octets(header: &MessageHeader, content: &[u8]) -> Option<usize> {
+    match header.version {
+        Version::V1 => v1_record_octets(header.length_or_count, content),
+        Version::V7 => Some(V7_OCTETS),
+        _ => Some(V5_OCTETS),
+    }
+}
+
 /// Descriptions of v1 differ: a record has 48 octets, or 52 with more padding at the end. Only the length
-/// of the datagram shows which.
-pub(crate) fn record_octets(header: &MessageHeader, content: usize) -> usize {
-    let is_long = match header.version {
-        Version::V1 => usize::from(header.length_or_count).checked_mul(V7_OCTETS) == Some(content),
-        version => version == Version::V7,
+/// of the datagram shows which, and zeros may follow the records. If both lengths fit, those records are
+/// short whose padding is zero, because the protocol of a long one is where its successor would have padding.
+fn v1_record_octets(count: u16, content: &[u8]) -> Option<usize> {
+    let fits = |octets: usize| {
+        let rest = content.get(octets.saturating_mul(count.into())..);
+        rest.is_some_and(|rest| rest.iter().all(|octet| *octet == 0))
     };
-    if is_long { V7_OCTETS } else { V5_OCTETS }
+    let is_padded = || {
+        let mut records = content.chunks_exact(V5_OCTETS).take(count.into());
+        records.all(|record| {
+            let padding = record.get(V1_PADDING).unwrap_or_default();
+            padding.iter().all(|octet| *octet == 0)
+        })
+    };
+    if count > V1_MAX_RECORDS {
+        return None;
+    }
+    match (fits(V5_OCTETS), fits(V7_OCTETS)) {
+        (true, true) if is_padded() => Some(V5_OCTETS),
+        (_, true) => Some(V7_OCTETS),
+        (is_short, false) => is_short.then_some(V5_OCTETS),
+    }
 }
 
 /// Maximum number of records of a datagram.
@@ -111,12 +139,12 @@ pub(crate) fn sampling(header: &MessageHeader) -> Option<Sampling> {
     (interval != 0).then(|| Sampling::one_in(interval.into()))
 }
 
-/// The records in `content`, as their octets.
-pub(crate) fn records<'a>(
-    header: &MessageHeader,
-    content: &'a [u8],
-) -> impl Iterator<Item = &'a [u8; V5_OCTETS]> + use<'a> {
-    let records = content.chunks_exact(record_octets(header, content.len()));
+/// The records of `record_octets` in `content`, as their octets.
+pub(crate) fn records(
+    content: &[u8],
+    record_octets: usize,
+) -> impl Iterator<Item = &[u8; V5_OCTETS]> + Clone {
+    let records = content.chunks_exact(record_octets.max(V5_OCTETS));
     records.filter_map(<[u8]>::first_chunk)
 }
 

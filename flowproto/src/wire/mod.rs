@@ -22,6 +22,7 @@ mod violation;
 
 pub(crate) use definition::{DefinedFields, Definition};
 pub(crate) use header::MessageHeader;
+pub use parser::is_flow_export;
 pub(crate) use parser::{Event, Parser, SetKind};
 pub(crate) use records::{Records, padding_violations};
 pub use version::Version;

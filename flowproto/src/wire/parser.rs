@@ -13,6 +13,23 @@ const SET_HEADER: usize = 4;
 /// Octets of the shortest thing in a Template Set, a withdrawal. Less is padding.
 const WITHDRAWAL: usize = 4;
 
+/// True if a datagram begins as one of the versions does. Other protocols begin as v1 does, so its records
+/// must be those that its header counts.
+#[must_use]
+pub fn is_flow_export(datagram: &[u8]) -> bool {
+    let version = datagram.first_chunk().copied().map(u16::from_be_bytes);
+    match version.and_then(Version::from_repr) {
+        Some(Version::V1) => {
+            let content = datagram.get(MessageHeader::octets(Version::V1)..);
+            let header = MessageHeader::read(Version::V1, datagram);
+            let records = header.zip(content);
+            records
+                .is_some_and(|(header, content)| fixed::record_octets(&header, content).is_some())
+        }
+        version => version.is_some(),
+    }
+}
+
 /// A part of a datagram, or a broken rule.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
@@ -27,7 +44,11 @@ pub(crate) enum Event<'a> {
     /// The content of a Data Set.
     Records { id: u16, content: &'a [u8] },
     /// The records of a datagram without templates (v1, v5, v7).
-    FixedRecords { content: &'a [u8] },
+    FixedRecords {
+        content: &'a [u8],
+        /// Octets of each.
+        record_octets: usize,
+    },
     /// Octets between records or Sets, or behind a Message.
     Padding(&'a [u8]),
     /// Octets that cannot be read.
@@ -260,18 +281,18 @@ impl<'a> Parser<'a> {
         let at = octets.get(2..).unwrap_or_default();
         let content = octets.get(MessageHeader::octets(self.header.version)..);
         let content = content.unwrap_or_default();
-        let record_octets = fixed::record_octets(header, content.len());
+        let fitting = fixed::record_octets(header, content);
+        let record_octets = fitting.unwrap_or(fixed::V5_OCTETS);
         let claimed = usize::from(header.length_or_count).saturating_mul(record_octets);
         let whole = content
             .len()
             .checked_div(record_octets)
             .unwrap_or_default()
             .saturating_mul(record_octets);
-        let (records, rest) = content
-            .split_at_checked(claimed.min(whole))
-            .unwrap_or((content, &[]));
+        let read = fitting.map_or(0, |_| claimed.min(whole));
+        let (records, rest) = content.split_at_checked(read).unwrap_or((content, &[]));
         let is_padding = rest.iter().all(|octet| *octet == 0);
-        if claimed > whole || !is_padding {
+        if fitting.is_none() || claimed > whole || !is_padding {
             let violation = Violation::FlowCount {
                 count: header.length_or_count,
                 record_octets: to_u32(record_octets),
@@ -286,7 +307,11 @@ impl<'a> Parser<'a> {
             };
             self.violation(at, violation);
         }
-        self.push(records, Event::FixedRecords { content: records });
+        let event = Event::FixedRecords {
+            content: records,
+            record_octets,
+        };
+        self.push(records, event);
         if !rest.is_empty() {
             let event = if is_padding {
                 Event::Padding(rest)

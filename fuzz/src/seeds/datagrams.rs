@@ -103,6 +103,7 @@ fn by_hand() -> Vec<Vec<Vec<u8>>> {
         times(),
         netflow9_options(),
         vec![fixed(5, 48, 3), fixed(7, 52, 2), fixed(5, 48, 1)],
+        netflow1(),
         before_their_template(),
     ]
 }
@@ -396,11 +397,23 @@ fn netflow9_options() -> Vec<Vec<u8>> {
 fn fixed(version: u16, octets: usize, count: u16) -> Vec<u8> {
     let mut out = version.to_be_bytes().to_vec();
     out.extend(count.to_be_bytes());
-    for word in [100_000_u32, 1_700_000_000, 5_000_000, 3, 0x0102_4010] {
+    let header = [100_000_u32, 1_700_000_000, 5_000_000, 3, 0x0102_4010];
+    // v1 has neither a sequence number nor what follows it.
+    let words = if version == 1 { 3 } else { header.len() };
+    for word in &header[..words] {
         out.extend(word.to_be_bytes());
     }
     out.extend(Dice::new(version.into()).octets(octets * usize::from(count)));
     out
+}
+
+/// v1 with both lengths of records, cut, and padded.
+fn netflow1() -> Vec<Vec<u8>> {
+    let short = fixed(1, 48, 3);
+    let long = fixed(1, 52, 2);
+    let cut = short[..short.len() - 20].to_vec();
+    let padded = [&short[..], &[0; 12]].concat();
+    vec![short, long, cut, padded]
 }
 
 /// Data Sets, then their templates, their withdrawal, and a new template with the same id.

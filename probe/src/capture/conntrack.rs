@@ -16,7 +16,9 @@ use nix::sys::socket::{
     socket, sockopt,
 };
 
-use super::netlink::{RECEIVE_BUFFER, attributes, error_code, next_message, request_dump};
+use super::netlink::{
+    RECEIVE_BUFFER, attributes, error_code, is_part_of_dump, next_message, request_dump,
+};
 use super::permission;
 
 /// Octets of `struct nfgenmsg`.
@@ -161,14 +163,15 @@ impl Conntrack {
         mut each: impl FnMut(ConntrackEvent, EventTime),
     ) -> io::Result<()> {
         for _ in 0..MAX_ROUND_READS {
-            let is_dump = self.dump_began_ns.is_some();
-            let time = EventTime {
+            let after_ns = self.read_ns;
+            // The table has connections of any age.
+            let time = |is_listed| EventTime {
                 read_ns: now_ns,
-                after_ns: if is_dump { 0 } else { self.read_ns },
+                after_ns: if is_listed { 0 } else { after_ns },
             };
             let received = recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::empty());
             match received {
-                Ok(octets) => self.read(octets, |event| each(event, time))?,
+                Ok(octets) => self.read(octets, |event, is_listed| each(event, time(is_listed)))?,
                 Err(Errno::ENOBUFS) => {
                     self.counters.overruns += 1;
                     self.is_dump_due = true;
@@ -189,9 +192,15 @@ impl Conntrack {
         Ok(())
     }
 
-    fn read(&mut self, octets: usize, mut each: impl FnMut(ConntrackEvent)) -> io::Result<()> {
+    /// Passes each event, and whether it comes from the table. Others arrive meanwhile.
+    fn read(
+        &mut self,
+        octets: usize,
+        mut each: impl FnMut(ConntrackEvent, bool),
+    ) -> io::Result<()> {
         let mut rest = self.buffer.get(..octets).unwrap_or_default();
         while let Some((kind, body, next)) = next_message(rest) {
+            let is_listed = is_part_of_dump(rest);
             rest = next;
             if i32::from(kind) == NLMSG_ERROR {
                 match error_code(body) {
@@ -204,10 +213,10 @@ impl Conntrack {
             } else if i32::from(kind) == NLMSG_DONE {
                 if let Some(began_ns) = self.dump_began_ns.take() {
                     self.counters.dumps += 1;
-                    each(ConntrackEvent::Complete { began_ns });
+                    each(ConntrackEvent::Complete { began_ns }, true);
                 }
             } else if let Some(event) = event(kind, body) {
-                each(event);
+                each(event, is_listed);
             }
         }
         Ok(())

@@ -14,10 +14,11 @@ const SNAPLEN: i32 = 4096;
 const BUFFER_OCTETS: i32 = 1 << 20;
 /// Frames read at once.
 const MAX_ROUND_FRAMES: usize = 4096;
-/// The kernel filter: what DNS servers send, and what those at port 5353 receive. Loopback has index 1 in
+/// The kernel filter: what DNS servers send, and what those at port 5353 receive, except of multicast DNS.
+/// Loopback has index 1 in
 /// every network namespace.
-const EXPRESSION: &str =
-    "not ifindex 1 and (src port 53 or (port 5353 and not (src port 5353 and dst port 5353)))";
+const EXPRESSION: &str = "not ifindex 1 and (src port 53 or (port 5353 and not (src port 5353 and dst port 5353) \
+     and not ip multicast and not ip6 multicast))";
 
 /// The capture of DNS answers.
 pub(super) struct DnsAnswerCapture(CookedCapture);
@@ -59,15 +60,20 @@ mod tests {
     fn the_filter_passes_answers_and_queries_to_port_5353() {
         let program = Capture::dead(COOKED).unwrap();
         let program = program.compile(EXPRESSION, true).unwrap();
-        let frame = |ifindex: u8, protocol: u8, source: u16, destination: u16| {
-            let mut frame = vec![8, 0, 0, 0, 0, 0, 0, ifindex, 0, 1, 0, 6];
-            frame.extend([0; 8]);
-            frame.extend([0x45, 0, 0, 100, 0, 0, 0, 0, 64, protocol, 0, 0]);
-            frame.extend([10, 0, 0, 9, 10, 0, 0, 1]);
-            frame.extend(source.to_be_bytes());
-            frame.extend(destination.to_be_bytes());
-            frame.resize(120, 0);
-            frame
+        let frame_to =
+            |destination_address, ifindex: u8, protocol: u8, source: u16, destination: u16| {
+                let mut frame = vec![8, 0, 0, 0, 0, 0, 0, ifindex, 0, 1, 0, 6];
+                frame.extend([0; 8]);
+                frame.extend([0x45, 0, 0, 100, 0, 0, 0, 0, 64, protocol, 0, 0]);
+                frame.extend([10, 0, 0, 9]);
+                frame.extend(destination_address);
+                frame.extend(source.to_be_bytes());
+                frame.extend(destination.to_be_bytes());
+                frame.resize(120, 0);
+                frame
+            };
+        let frame = |ifindex, protocol, source, destination| {
+            frame_to([10, 0, 0, 1], ifindex, protocol, source, destination)
         };
         for (frame, passes) in [
             (frame(2, 17, 53, 40_000), true),
@@ -76,6 +82,7 @@ mod tests {
             (frame(2, 17, 40_000, 5353), true),
             (frame(2, 17, 40_000, 53), false),
             (frame(2, 17, 5353, 5353), false),
+            (frame_to([224, 0, 0, 251], 2, 17, 40_000, 5353), false),
             (frame(1, 17, 53, 40_000), false),
             (frame(2, 17, 54, 40_000), false),
             (frame(2, 1, 53, 40_000), false),

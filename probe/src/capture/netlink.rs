@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::libc::{
     IFF_LOOPBACK, IFF_UP, IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINK_NETNSID,
-    IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
-    RTA_MULTIPATH, RTA_OIF, RTM_GETLINK, RTM_GETROUTE, RTM_NEWLINK, RTM_NEWROUTE,
+    IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU, NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST, NLMSG_DONE,
+    NLMSG_ERROR, RTA_MULTIPATH, RTA_OIF, RTM_GETLINK, RTM_GETROUTE, RTM_NEWLINK, RTM_NEWROUTE,
     RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE, RTMGRP_LINK, RTN_UNICAST,
 };
 use nix::sys::socket::{
@@ -196,6 +196,13 @@ pub fn next_message(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let body = data.get(MESSAGE_HEADER..length)?;
     let next = data.get(length.next_multiple_of(4)..).unwrap_or_default();
     Some((u16::from_ne_bytes([header[4], header[5]]), body, next))
+}
+
+/// True if the first message is one of several that answer a request.
+pub(super) fn is_part_of_dump(data: &[u8]) -> bool {
+    let flags = data.get(6..).and_then(<[u8]>::first_chunk).copied();
+    let flags = flags.map_or(0, u16::from_ne_bytes);
+    i32::from(flags) & NLM_F_MULTI != 0
 }
 
 /// The type and value of every attribute.

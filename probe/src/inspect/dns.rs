@@ -10,10 +10,10 @@ use flowproto::{Address, FlowKey};
 use super::reader::Reader;
 
 /// Port of DNS servers.
-const PORT: u16 = 53;
+pub(super) const PORT: u16 = 53;
 /// Port of DNS servers without the right to port 53, such as the pods of OpenShift. Multicast DNS has
 /// the same one.
-const UNPRIVILEGED_PORT: u16 = 5353;
+pub(super) const UNPRIVILEGED_PORT: u16 = 5353;
 
 /// Octets of the header of a message.
 const HEADER: usize = 12;

@@ -6,7 +6,7 @@ use flowproto::protocol::{TCP, UDP};
 
 use super::dns::{self, Message, StreamMessages};
 use super::dns_messages::{DnsMessage, DnsMessageKind, DnsMessages};
-use super::dns_queries::DnsQueries;
+use super::dns_queries::{DnsQueries, needs_query};
 use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
 use super::http::host::host;
 use super::http::{HttpConnections, HttpCounters, HttpMessages};
@@ -208,6 +208,8 @@ impl Inspector {
         let is_query = dns::is_to_server(&packet.key)
             && (self.has_dns || dns::is_at_unprivileged_port(&packet.key));
         let is_dns = is_query || dns::is_from_server(&packet.key);
+        // Port 5353 is not reserved for DNS.
+        let may_be_other = dns::is_at_unprivileged_port(&packet.key);
         match packet.key.protocol_identifier {
             TCP => {
                 let data = transport.get(tcp_header(transport)?..)?;
@@ -218,17 +220,24 @@ impl Inspector {
                     return None;
                 }
                 if is_dns {
-                    return self.inspect_dns(packet, StreamMessages(data), time_ns, names);
+                    let messages = StreamMessages(data);
+                    let observed = self.inspect_dns(packet, messages, time_ns, names);
+                    if observed.is_some() || !may_be_other {
+                        return observed;
+                    }
                 }
                 self.inspect_segment(packet, data, time_ns, names)
                     .map(Observed::Name)
             }
-            UDP if is_dns => {
-                let message = transport.get(UDP_HEADER..)?;
-                self.inspect_dns(packet, std::iter::once(message), time_ns, names)
-            }
             UDP => {
                 let datagram = transport.get(UDP_HEADER..)?;
+                if is_dns {
+                    let message = std::iter::once(datagram);
+                    let observed = self.inspect_dns(packet, message, time_ns, names);
+                    if observed.is_some() || !may_be_other {
+                        return observed;
+                    }
+                }
                 if !quic::begins(datagram) {
                     return None;
                 }
@@ -276,9 +285,14 @@ impl Inspector {
             if is_ambiguous && is_multicast_dns(message) {
                 continue;
             }
-            let is_expected = !is_ambiguous || self.queries.observe(&packet.key, message, time_ns);
-            if is_expected && dns::is_from_server(&packet.key) {
-                names.learn(message, packet.key.destination_address, time_ns);
+            let is_expected =
+                !needs_query(&packet.key) || self.queries.observe(&packet.key, message, time_ns);
+            if dns::is_from_server(&packet.key) {
+                if is_expected {
+                    names.learn(message, packet.key.destination_address, time_ns);
+                } else {
+                    names.refuse(message);
+                }
             }
             if self.has_dns
                 && let Some(message) = dns_message(message, is_ambiguous, names)

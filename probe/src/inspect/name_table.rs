@@ -10,7 +10,7 @@ use flowproto::Address;
 use flowproto::host_name::{HostName, HostNames, NameError};
 use lru::LruCache;
 
-use super::dns::Response;
+use super::dns::{Answers, QuestionName, Response};
 
 /// A client uses an address for longer than it may, because it keeps connections and caches.
 const GRACE_NS: u64 = 600 * SECOND_NS;
@@ -36,6 +36,8 @@ pub struct NameCounters {
     pub invalid: u64,
     /// Names for which there was no room.
     pub without_room: u64,
+    /// DNS responses whose query was not observed.
+    pub without_query: u64,
 }
 
 /// Names by client and address.
@@ -111,20 +113,9 @@ impl NameTable {
 
     /// Learns the addresses in a DNS response that a client received at `time_ns` since the epoch.
     pub fn learn(&mut self, message: &[u8], client: Address, time_ns: u64) {
-        let Some((question, answers)) =
-            Response::of(message).and_then(|message| message.question())
-        else {
+        let Some((question, answers)) = named_addresses(message) else {
             return;
         };
-        if is_in_cluster(question.text()) {
-            return;
-        }
-        // A name without an address takes no room.
-        let mut has_address = false;
-        answers.read(|_| has_address = true);
-        if !has_address {
-            return;
-        }
         let Some(name) = self.intern(question.text()) else {
             return;
         };
@@ -143,6 +134,15 @@ impl NameTable {
             let client = Address::UNSPECIFIED;
             self.set(Peer { client, address }, &name, expires_ns, time_ns);
         });
+    }
+
+    /// Counts a DNS message that would name addresses, but whose query was not observed.
+    pub fn refuse(&mut self, message: &[u8]) {
+        let is_refused = named_addresses(message).is_some();
+        self.counters.without_query = self
+            .counters
+            .without_query
+            .saturating_add(is_refused.into());
     }
 
     /// Finds the name of an address for a client.
@@ -191,6 +191,18 @@ impl NameTable {
         }
         true
     }
+}
+
+/// The name in a DNS response and its addresses. `None` if there is no address, and for names in a cluster.
+fn named_addresses(message: &[u8]) -> Option<(QuestionName, Answers<'_>)> {
+    let (name, answers) = Response::of(message)?.question()?;
+    if is_in_cluster(name.text()) {
+        return None;
+    }
+    // A name without an address takes no room.
+    let mut has_address = false;
+    answers.read(|_| has_address = true);
+    has_address.then_some((name, answers))
 }
 
 fn is_in_cluster(name: &[u8]) -> bool {

@@ -50,13 +50,13 @@ pub(super) fn declare(table: &mut Declarations<'_, CaptureCounters>) {
     );
     table.counter(
         "dns_answers_total",
-        "Packets of DNS servers captured on all interfaces to learn names. They are not \
-         metered.",
+        "Packets of DNS servers, and to those at port 5353, captured on all interfaces to learn names. They \
+         are not metered.",
         |counters| counters.dns_answers.frames,
     );
     table.counter(
         "dns_answers_dropped_total",
-        "Packets of DNS servers that the kernel dropped because the buffer was full.",
+        "Packets as in dns_answers_total that the kernel dropped because the buffer was full.",
         |counters| counters.dns_answers.dropped,
     );
 }

@@ -22,12 +22,13 @@ pub(super) fn declare(table: &mut Declarations<'_, PipelineCounters>) {
     );
     table.counter_of(
         "names_refused_total",
-        "Texts that were not used as a name, by reason: invalid (not a host name) or \
-         no_room.",
+        "Texts that were not used as a name, by reason: invalid (not a host name), \
+         no_room, or no_query (DNS responses from port 5353 whose query was not observed).",
         "reason",
         [
             ("invalid", |counters| counters.names.invalid),
             ("no_room", |counters| counters.names.without_room),
+            ("no_query", |counters| counters.names.without_query),
         ],
     );
     table.gauge(

@@ -310,13 +310,11 @@ fn udp_payload(source: IpAddr, octets: &[u8]) -> Result<(SocketAddr, &[u8]), Ski
         None => rest,
         Some(length) => rest.get(..length).ok_or(SkipReason::Truncated)?,
     };
-    match payload {
-        [0, 1 | 5 | 7 | 9 | 10, ..] => Ok((
-            SocketAddr::new(source.to_canonical(), u16::from_be_bytes([s0, s1])),
-            payload,
-        )),
-        _ => Err(SkipReason::NotFlowExport),
+    if !flowproto::is_flow_export(payload) {
+        return Err(SkipReason::NotFlowExport);
     }
+    let exporter = SocketAddr::new(source.to_canonical(), u16::from_be_bytes([s0, s1]));
+    Ok((exporter, payload))
 }
 
 /// The packet up to IP, by the link types of <https://www.tcpdump.org/linktypes.html>.

@@ -208,6 +208,12 @@ fn a_frame_without_flow_export_is_skipped_and_counted() {
         skipped(simple(1, &[ethernet(b"hello")])),
         [SkipReason::NotFlowExport]
     );
+    // STUN begins as NetFlow v1 does, but has no such records.
+    let stun = b"\0\x01\0\x08\x21\x12\xa4\x42transaction-\x80\x22\0\x04test";
+    assert_eq!(
+        skipped(simple(1, &[ethernet(stun)])),
+        [SkipReason::NotFlowExport]
+    );
     assert_eq!(
         skipped(simple(147, &[ethernet(EXPORT)])),
         [SkipReason::LinkType]

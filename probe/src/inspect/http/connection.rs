@@ -6,7 +6,7 @@ use flowproto::http::{HttpMethod, HttpRequest};
 use super::http1::head::{self, Body};
 use super::http1::stream::{Step, Stream, can_begin};
 use super::http2::{self, End, Http2Exchange, PREFACE, UpgradeRequest};
-use super::messages::{HttpMessages, HttpShared};
+use super::messages::{HttpMessages, HttpShared, Scarce};
 use super::segment::Role;
 use super::unread::UnreadHttp;
 use crate::decode::NetworkId;
@@ -169,13 +169,16 @@ impl Connection {
         messages.abandon(std::mem::take(&mut self.expired));
     }
 
-    /// Frees what was kept since before `time_ns` to wait for further segments.
-    pub(super) fn expire(&mut self, time_ns: u64, shared: &mut HttpShared) {
+    /// Frees what is `scarce` and was kept since before `time_ns` to wait for further segments.
+    pub(super) fn expire(&mut self, time_ns: u64, scarce: Scarce, shared: &mut HttpShared) {
         if let Some(http2) = &self.http2 {
-            if let Some(reason) = http2.expired(time_ns) {
+            if let Some(reason) = http2.expired(time_ns, scarce) {
                 shared.count(reason);
                 self.expired = self.close(shared);
             }
+            return;
+        }
+        if !scarce.heads {
             return;
         }
         for stream in [&mut self.client, &mut self.server] {

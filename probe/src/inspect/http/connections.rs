@@ -9,7 +9,7 @@ use super::super::conversation_hash::conversation_hash;
 use super::connection::{Connection, Outcome};
 use super::http1::stream::begins;
 use super::http2::{PREFACE, begins_with_block};
-use super::messages::{HttpMessages, HttpShared};
+use super::messages::{HttpMessages, HttpShared, Scarce};
 use super::segment::{MAX_WAIT_NS, Role};
 use super::unread::UnreadHttp;
 use crate::decode::{PacketInfo, Signal};
@@ -106,8 +106,9 @@ impl HttpConnections {
             .ok()
             .and_then(|octets| data.get(..octets))
             .unwrap_or(data);
-        if self.shared.is_filling() {
-            self.expire(time_ns);
+        let scarce = self.shared.scarce();
+        if scarce != Scarce::default() {
+            self.expire(time_ns, scarce);
         }
         let Some((at, role)) = self.find(packet) else {
             self.note_unknown(packet, data, time_ns);
@@ -150,14 +151,14 @@ impl HttpConnections {
 
     /// Frees what connections keep to wait for segments, if they have waited too long.
     #[cold]
-    fn expire(&mut self, time_ns: u64) {
+    fn expire(&mut self, time_ns: u64, scarce: Scarce) {
         if time_ns.abs_diff(self.searched_ns) < SEARCH_INTERVAL_NS {
             return;
         }
         self.searched_ns = time_ns;
         let before_ns = time_ns.saturating_sub(MAX_WAIT_NS);
         for connection in self.entries.iter_mut().flatten() {
-            connection.expire(before_ns, &mut self.shared);
+            connection.expire(before_ns, scarce, &mut self.shared);
         }
     }
 

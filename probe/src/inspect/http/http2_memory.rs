@@ -1,5 +1,6 @@
 //! Octets that connections of HTTP/2 keep: of all together, and of each client, so that one client
-//! does not take the room of the others.
+//! does not take the room of the others. One address may be many clients, such as those behind an ingress, so
+//! half of the room is for any of them.
 
 use std::collections::HashMap;
 
@@ -10,10 +11,11 @@ use super::unread::UnreadHttp;
 
 /// Octets that all connections keep, at most, heads in several segments apart.
 const MAX_OCTETS: usize = 32 * 1024 * 1024;
-/// Octets that the connections of one client address keep, at most.
+/// Octets from which on the room is scarce.
+const SCARCE_OCTETS: usize = MAX_OCTETS / 2;
+/// Octets that the connections of one client address keep, at most, while room is scarce.
 const MAX_CLIENT_OCTETS: usize = MAX_OCTETS / 8;
-/// Octets of a connection, at most, while half of the memory is in use. Tables of the default size
-/// need less.
+/// Octets of a connection, at most, while room is scarce. Tables of the default size need less.
 const MAX_SCARCE_OCTETS: usize = 64 * 1024;
 
 /// The memory of all connections of HTTP/2.
@@ -30,10 +32,10 @@ impl Http2Memory {
         self.octets
     }
 
-    /// True if half of the room of one client is in use. This is before anything is refused, so that
-    /// expired segments are freed first.
+    /// True if half of what is kept before anything is refused is in use, so that expired segments are freed
+    /// first.
     pub(super) const fn is_filling(&self) -> bool {
-        self.octets > MAX_CLIENT_OCTETS / 2
+        self.octets > SCARCE_OCTETS / 2
     }
 
     /// Notes that a connection of a client keeps `now` octets instead of `before`.
@@ -56,10 +58,9 @@ impl Http2Memory {
         if of_client == 0 {
             self.clients.remove(&client);
         }
-        let is_scarce = self.octets > MAX_OCTETS / 2;
-        if now < before {
+        if now < before || self.octets <= SCARCE_OCTETS {
             Ok(())
-        } else if self.octets > MAX_OCTETS || now > MAX_SCARCE_OCTETS && is_scarce {
+        } else if self.octets > MAX_OCTETS || now > MAX_SCARCE_OCTETS {
             Err(UnreadHttp::NoRoom)
         } else if of_client > MAX_CLIENT_OCTETS {
             Err(UnreadHttp::NoRoomForClient)

@@ -33,6 +33,15 @@ impl HttpMessages {
     }
 }
 
+/// Of what so much is in use that what was kept for too long is to be freed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Scarce {
+    /// Half of the room for heads and field blocks.
+    pub(super) heads: bool,
+    /// Memory of connections of HTTP/2.
+    pub(super) http2_memory: bool,
+}
+
 /// What all connections share.
 #[derive(Debug, Default)]
 pub(super) struct HttpShared {
@@ -51,10 +60,12 @@ impl HttpShared {
         self.unread[reason] = self.unread[reason].saturating_add(1);
     }
 
-    /// True if so much memory, or half of the room for heads, is in use that expired segments and heads
-    /// are to be freed.
-    pub(super) fn is_filling(&self) -> bool {
-        self.http2_memory.is_filling() || self.heads.is_filling()
+    /// What is scarce.
+    pub(super) fn scarce(&self) -> Scarce {
+        Scarce {
+            heads: self.heads.is_filling(),
+            http2_memory: self.http2_memory.is_filling(),
+        }
     }
 
     /// Begins the next packet.

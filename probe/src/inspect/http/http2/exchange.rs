@@ -3,7 +3,7 @@
 use flowproto::Address;
 use flowproto::http::{HttpMethod, HttpRequest, HttpVersion};
 
-use super::super::messages::{HttpMessages, HttpShared};
+use super::super::messages::{HttpMessages, HttpShared, Scarce};
 use super::super::segment::{Piece, Role};
 use super::super::unread::UnreadHttp;
 use super::direction::{Arrival, Direction};
@@ -150,16 +150,17 @@ impl Http2Exchange {
         self.requests.clear()
     }
 
-    /// Why the reading ends, if it has waited for segments since before `time_ns`.
-    pub(in super::super) fn expired(&self, time_ns: u64) -> Option<UnreadHttp> {
+    /// Why the reading ends, if it has waited for segments since before `time_ns`, and what it keeps
+    /// meanwhile is `scarce`.
+    pub(in super::super) fn expired(&self, time_ns: u64, scarce: Scarce) -> Option<UnreadHttp> {
         let directions = [&self.client, &self.server];
-        if directions.iter().any(|one| one.has_held_before(time_ns)) {
+        if scarce.http2_memory && directions.iter().any(|one| one.has_held_before(time_ns)) {
             return Some(UnreadHttp::SegmentLost);
         }
         let has_block = directions
             .iter()
             .any(|one| one.frames.has_block_before(time_ns));
-        has_block.then_some(UnreadHttp::NoRoom)
+        (scarce.heads && has_block).then_some(UnreadHttp::NoRoom)
     }
 
     /// Ends the reading, and frees the memory. Returns the number of requests without a response.
