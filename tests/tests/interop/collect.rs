@@ -5,11 +5,12 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::collector::Collector;
 use kipfix_tests::peers::{Nfcapd, Reading, Suite, missing};
-use kipfix_tests::program::{self, free_tcp_port};
+use kipfix_tests::program::{self, eventually, free_tcp_port};
 use kipfix_tests::sink::Sink;
 use kipfix_tests::{take_turn, traffic};
 
@@ -61,9 +62,13 @@ pub(crate) fn read(datagrams: &[Vec<u8>]) -> (Reading, Sent) {
         ipv4: None,
     };
     // The counted octets equal those sent: totals are not added to deltas. Sampled octets are scaled.
-    let scrape = ours.scrape();
-    let counted = scrape.sum("kipfix_packets_total", &[]);
-    assert!(counted >= sent.all.totals.0, "{counted} packets counted");
+    let mut counted = 0;
+    let is_counted = || {
+        counted = ours.scrape().sum("kipfix_packets_total", &[]);
+        counted >= sent.all.totals.0
+    };
+    let is_counted = eventually(Duration::from_secs(10), is_counted);
+    assert!(is_counted, "{counted} packets counted");
     (ours.finish(), sent)
 }
 

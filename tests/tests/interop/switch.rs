@@ -118,7 +118,10 @@ fn messages_of_a_switch() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         "-- --id=@n create netflow targets=\"127.0.0.1:2055\" active_timeout=1 -- set bridge br0 netflow=@n",
     );
     let mut calls = left.command("bash -c");
-    calls.arg("for i in $(seq 40); do echo 0123456789 > /dev/udp/10.88.0.2/9; sleep 0.02; done");
+    // All sockets stay open, so that no two of them have the same port.
+    calls.arg(
+        "for i in $(seq 40); do exec {fd}<>/dev/udp/10.88.0.2/9; echo 0123456789 >&$fd; sleep 0.02; done",
+    );
     program::output(&mut calls);
     thread::sleep(Duration::from_secs(3));
     vsctl("-- clear bridge br0 ipfix -- clear bridge br0 netflow");
