@@ -70,15 +70,15 @@ fn leaves(values: &Value) -> Map<String, Value> {
     out
 }
 
-/// The directory of helm and kubectl, and those of the definitions. Calls [`skip`] and returns `None` if they cannot
-/// be built.
-fn tools() -> Option<(PathBuf, Vec<PathBuf>)> {
-    let built = program::built_by("cluster/build.sh");
-    let others = program::built_by("cluster/definitions.sh");
-    let reason = |reason: String| skip(&reason);
-    let (tools, others) = (built.map_err(reason).ok()?, others.map_err(reason).ok()?);
-    let definitions = vec![tools.join("crds"), others];
-    Some((tools, definitions))
+/// The directory of helm and kubectl. Calls [`skip`] and returns `None` if they cannot be built.
+fn tools() -> Option<PathBuf> {
+    built("cluster/build.sh")
+}
+
+fn built(script: &'static str) -> Option<PathBuf> {
+    program::built_by(script)
+        .map_err(|reason| skip(&reason))
+        .ok()
 }
 
 fn rendered(tools: &Path, release: &str, arguments: &[&str]) -> String {
@@ -97,12 +97,12 @@ fn kinds(manifests: &str) -> BTreeSet<&str> {
 }
 
 /// A server with all definitions.
-struct Server<'a> {
+struct Server {
     server: ApiServer,
-    tools: &'a Path,
+    tools: PathBuf,
 }
 
-impl Server<'_> {
+impl Server {
     fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
         let mut kubectl = Command::new(self.tools.join("kubectl"));
         kubectl
@@ -121,10 +121,12 @@ impl Server<'_> {
     }
 }
 
-fn server<'a>(tools: &'a Path, definitions: &[PathBuf]) -> Option<Server<'a>> {
+fn server() -> Option<Server> {
+    let (tools, others) = (tools()?, built("cluster/definitions.sh")?);
+    let definitions = [tools.join("crds"), others];
     let server = ApiServer::start()?;
     let server = Server { server, tools };
-    for folder in definitions {
+    for folder in &definitions {
         let folder = folder.to_str().unwrap();
         let output = server.kubectl(&["apply", "--server-side", "-f", folder], "");
         let refused = String::from_utf8_lossy(&output.stderr);
@@ -156,13 +158,10 @@ fn every_value_of_the_chart_is_tried_with_another_value_than_the_default() {
 
 #[test]
 fn every_object_of_the_chart_is_valid_with_the_definitions_of_its_project() {
-    let Some((tools, definitions)) = tools() else {
+    let Some(server) = server() else {
         return;
     };
-    let Some(server) = server(&tools, &definitions) else {
-        return;
-    };
-    let manifests = rendered(&tools, "1e3", &[]);
+    let manifests = rendered(&server.tools, "1e3", &[]);
     let mut expected = BTreeSet::new();
     let templates = chart().join("templates");
     for folder in [templates.clone(), templates.join("tests")] {
@@ -196,19 +195,16 @@ fn every_object_of_the_chart_is_valid_with_the_definitions_of_its_project() {
         "--set=probe.affinity=null",
         "--set=collector.exporters.type=NodePort",
     ];
-    let manifests = rendered(&tools, "007", &others);
+    let manifests = rendered(&server.tools, "007", &others);
     assert_eq!(server.validate(&manifests), Ok(()));
 }
 
 #[test]
 fn the_server_refuses_what_the_definitions_exclude() {
-    let Some((tools, definitions)) = tools() else {
+    let Some(server) = server() else {
         return;
     };
-    let Some(server) = server(&tools, &definitions) else {
-        return;
-    };
-    let manifests = rendered(&tools, "kipfix", &[]);
+    let manifests = rendered(&server.tools, "kipfix", &[]);
     for (kind, right, wrong, named) in [
         ("HTTPRoute", "type: Exact,", "type: Same,", "matches"),
         ("HTTPRoute", "value: /api}", "value: api}", "path"),
@@ -255,7 +251,7 @@ fn the_server_refuses_what_the_definitions_exclude() {
 
 #[test]
 fn values_that_do_not_fit_together_are_refused_by_name() {
-    let Some((tools, _)) = tools() else {
+    let Some(tools) = tools() else {
         return;
     };
     let template = |release: &str, value: &str| {

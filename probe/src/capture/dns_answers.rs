@@ -15,8 +15,7 @@ const BUFFER_OCTETS: i32 = 1 << 20;
 /// Frames read at once.
 const MAX_ROUND_FRAMES: usize = 4096;
 /// The kernel filter: what DNS servers send, and what those at port 5353 receive, except of multicast DNS.
-/// Loopback has index 1 in
-/// every network namespace.
+/// Loopback has index 1 in every network namespace.
 const EXPRESSION: &str = "not ifindex 1 and (src port 53 or (port 5353 and not (src port 5353 and dst port 5353) \
      and not ip multicast and not ip6 multicast))";
 

@@ -1,8 +1,8 @@
 //! The rows of families that have labels and filter in common.
 //!
-//! The label text of a row is made of fragments. Labels that follow each other and are properties of
-//! the same endpoint are one fragment, which all rows of that endpoint share. So a row takes a few
-//! numbers, and a known edge finds its row without any text.
+//! The label text of a row is made of fragments. Labels that follow each other and are determined alike, for
+//! example by the same endpoint, are one fragment, which all rows of that endpoint share. So a row takes a
+//! few numbers, and a known edge finds its row without any text.
 
 use std::hash::BuildHasher;
 use std::ops::Range;
