@@ -287,6 +287,28 @@ pub fn wait_for_udp_read(pid: u32, port: u16) {
     );
 }
 
+/// Waits until every thread of process `pid` sleeps, seen twice in a row: it has processed all that it has read.
+pub fn wait_for_sleep(pid: u32) {
+    let sleeps = || {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a running process");
+        threads.flatten().all(|thread| {
+            let status = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // The name of the thread, in parentheses, can contain anything. The state follows it.
+            let state = status.rsplit_once(") ").map(|(_, rest)| rest);
+            state.is_none_or(|state| state.starts_with('S'))
+        })
+    };
+    let mut before = false;
+    let twice = || {
+        let now = sleeps();
+        std::mem::replace(&mut before, now) && now
+    };
+    assert!(
+        eventually(Duration::from_secs(20), twice),
+        "process {pid} does not come to rest"
+    );
+}
+
 /// Waits until a process listens on a TCP port in the network namespace of process `pid`.
 pub fn wait_for_tcp(pid: u32, port: u16) {
     // 0A is LISTEN. The remote address before it is zero.
