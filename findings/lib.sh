@@ -40,9 +40,10 @@ python_packages() {
 }
 
 # rust_program DEPENDENCY...: builds standard input as src/main.rs with these lines of
-# Cargo.toml's [dependencies], and runs it.
+# Cargo.toml's [dependencies], next to wire.rs, and runs it.
 rust_program() {
     mkdir -p "$work/program/src"
+    cp "$here/wire.rs" "$work/program/src"
     cat >"$work/program/src/main.rs"
     {
         printf '[package]\nname = "program"\nversion = "0.0.0"\nedition = "2021"\n'

@@ -11,35 +11,11 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 seen=$(rust_program 'netgauze-flow-pkt = "=0.13.0"' 'netgauze-parse-utils = "=0.13.0"' <<'RUST'
+mod wire;
+
 use netgauze_flow_pkt::ipfix::{IpfixPacket, Set, TemplatesMap};
 use netgauze_parse_utils::{reader::SliceReader, traits::ParseFromWithOneInput};
-
-/// An IPFIX Message with one template (256) and its data Set. Elements: identifier, length,
-/// enterprise number (0: IANA).
-fn message(elements: &[(u16, u16, u32)], records: &[u8]) -> Vec<u8> {
-    let mut template = vec![1, 0];
-    template.extend((elements.len() as u16).to_be_bytes());
-    for &(identifier, length, enterprise) in elements {
-        let bit = if enterprise == 0 { 0 } else { 0x8000 };
-        template.extend((identifier | bit).to_be_bytes());
-        template.extend(length.to_be_bytes());
-        if enterprise != 0 {
-            template.extend(enterprise.to_be_bytes());
-        }
-    }
-    let mut sets = Vec::new();
-    for (set, body) in [(2u16, template.as_slice()), (256, records)] {
-        sets.extend(set.to_be_bytes());
-        sets.extend((4 + body.len() as u16).to_be_bytes());
-        sets.extend(body);
-    }
-    let mut octets = vec![0, 10];
-    octets.extend((16 + sets.len() as u16).to_be_bytes());
-    octets.extend(1_780_000_000u32.to_be_bytes()); // export time
-    octets.extend([0, 0, 0, 0, 0, 0, 0, 1]); // sequence number, Observation Domain ID
-    octets.extend(sets);
-    octets
-}
+use wire::message;
 
 /// The fields of the records that the crate reads, or "error".
 fn read(octets: &[u8]) -> String {
