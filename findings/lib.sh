@@ -55,6 +55,64 @@ rust_program() {
         cargo run --quiet --manifest-path "$work/program/Cargo.toml"
 }
 
+# go_program MODULE@VERSION <PROGRAM: builds standard input as $work/program, which imports the module.
+go_program() {
+    mkdir "$work/source"
+    cat >"$work/source/main.go"
+    (cd "$work/source" && go mod init program && go get "$1" && go mod tidy && go build -o "$work/program") \
+        >"$work/log" 2>&1 || cannot_run "go did not build a program with $1: $(tail -n 1 "$work/log")"
+    echo "version:  $1"
+}
+
+# go_ipfix: a collector of go-ipfix 0.17.0 on UDP $port, which writes the elements of each flow record as a
+# line to $work/records.
+go_ipfix() {
+    go_program github.com/vmware/go-ipfix@v0.17.0 <<'GO'
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/vmware/go-ipfix/pkg/collector"
+	"github.com/vmware/go-ipfix/pkg/entities"
+	"github.com/vmware/go-ipfix/pkg/registry"
+)
+
+func main() {
+	registry.LoadRegistry()
+	process, err := collector.InitCollectingProcess(collector.CollectorInput{
+		Address: "127.0.0.1:" + os.Args[1], Protocol: "udp", MaxBufferSize: 65535,
+	})
+	if err != nil {
+		panic(err)
+	}
+	go process.Start()
+	for message := range process.GetMsgChan() {
+		set := message.GetSet()
+		if set.GetSetType() != entities.Data {
+			continue
+		}
+		for _, record := range set.GetRecords() {
+			for _, element := range record.GetOrderedElementList() {
+				switch element.GetDataType() {
+				case entities.Ipv4Address:
+					fmt.Print(element.GetIPAddressValue(), " ")
+				case entities.Unsigned64:
+					fmt.Print(element.GetUnsigned64Value(), " ")
+				}
+			}
+			fmt.Println()
+		}
+	}
+}
+GO
+    port=$(free_port)
+    "$work/program" "$port" >"$work/records" 2>"$work/log" &
+    started+=($!)
+    wait_for "the program binds its port" bound "$port"
+}
+
 # debian_packages [--suite SUITE] PACKAGE=VERSION...: unpacks the packages and all that they
 # depend on into $work/root, with apt's signature checks; the system stays as it is. Without a
 # suite it uses the system's own apt sources, else their mirror with that suite.
