@@ -3,7 +3,7 @@
 # of the template: two counters of four octets become one.
 #
 # Standard: RFC 7011, section 6.2: an exporter may send unsigned64 in fewer octets; the Field Length of
-#   the template says in how many.
+#   the template states how many.
 # Input: a template with octetDeltaCount (1) in four octets, and two records of it, 100 and 200.
 # Expected: 100 and 200. Seen: one record of 429496729800, which is 100 x 2^32 + 200.
 # Why care: many routers send counters of four octets. The values look valid.
