@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    const LIMIT: Duration = Duration::from_millis(200);
+    const LIMIT: Duration = Duration::from_secs(1);
 
     /// Writes `octets` octets to a peer, which `read` reads. Returns the number of octets written.
     fn write(octets: usize, read: impl FnOnce(TcpStream) + Send + 'static) -> io::Result<usize> {
