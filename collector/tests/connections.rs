@@ -187,8 +187,9 @@ fn slow_and_hostile_peers_do_not_delay_others() {
     let mut good = collector.connect();
     good.write_all(&whole).unwrap();
     let metrics = collector.eventually(&[("records_total", 3000)]);
+    // Much less than the timeout of the reads that do not end.
     assert!(
-        began.elapsed() < Duration::from_secs(10),
+        began.elapsed() < Duration::from_secs(30),
         "{:?}",
         began.elapsed()
     );
