@@ -10,7 +10,6 @@ use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -20,7 +19,7 @@ use crate::control_plane::ControlPlane;
 pub use crate::control_plane::{StreamingLists, User};
 use crate::fill::Plan;
 use crate::objects::{self, Object};
-use crate::program::{Running, eventually, output};
+use crate::program::{PATIENCE, Running, eventually, output};
 use crate::skip;
 
 /// A running server. It is stopped and its directory removed when the value is dropped or the process of the
@@ -200,7 +199,7 @@ impl ApiServer {
         let kipfix = Cluster::connect(&self.kubeconfig(User::Kipfix));
         let granted = || kipfix.list("discovery.k8s.io/v1", "EndpointSlice").is_ok();
         assert!(
-            eventually(Duration::from_secs(30), granted),
+            eventually(PATIENCE, granted),
             "the role of kipfix has no effect"
         );
     }

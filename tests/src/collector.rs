@@ -12,12 +12,9 @@ use flowproto::{Address, FlowRecord};
 use serde_json::Value;
 
 use crate::flows::Flows;
-use crate::peers::{Reading, Sequence};
-use crate::program::{self, Running, free_tcp_port, free_udp_port};
+use crate::peers::{self, Reading, Sequence};
+use crate::program::{self, PATIENCE, Running, free_tcp_port, free_udp_port};
 use crate::scrape::{self, Scrape};
-
-/// Timeout for a line or a count on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running collector. Stopped when dropped.
 pub struct Collector {
@@ -178,6 +175,11 @@ impl Collector {
         session.flush(export_milliseconds, &mut send);
     }
 
+    /// Sends datagrams to it, no more at a time than its socket buffer holds.
+    pub fn receive(&self, datagrams: &[Vec<u8>]) {
+        peers::feed(self.pid(), self.port, datagrams);
+    }
+
     /// Sends a record and waits for its line in the flow log.
     pub fn attribute(&self, record: &FlowRecord) -> Value {
         self.send(record);
@@ -243,15 +245,23 @@ impl Collector {
 
     /// Stops it after the last record: flow log and last metrics.
     fn end(self) -> (String, Scrape) {
-        let records = |scrape: &Scrape| scrape.sum("kipfix_collector_records_total", &[]);
+        let counts = |scrape: &Scrape| {
+            let names = ["records_total", "records_counted_total", "records_pending"];
+            names.map(|name| scrape.sum(&format!("kipfix_collector_{name}"), &[]))
+        };
         let mut last = self.scrape();
         let quiet = || {
             // A gap in sequence numbers is counted after one second.
             std::thread::sleep(Duration::from_millis(2200));
             let before = std::mem::replace(&mut last, self.scrape());
-            records(&before) == records(&last)
+            program::is_udp_read(self.pid(), self.port) && counts(&before) == counts(&last)
         };
-        assert!(program::eventually(PATIENCE, quiet), "it never ends");
+        // Millions of records take a loaded machine minutes.
+        assert!(
+            program::eventually(10 * PATIENCE, quiet),
+            "{:?}",
+            counts(&last)
+        );
         let (code, _) = self.running.terminate();
         assert_eq!(code, Some(0));
         let log = std::fs::read_to_string(&self.log).expect("a flow log");

@@ -1,15 +1,10 @@
 //! A collector that forwards records to an engine that keeps history.
 
-use std::time::Duration;
-
 use flowproto::FlowRecord;
 
 use crate::collector::{Collector, flow};
-use crate::program::eventually;
+use crate::program::{PATIENCE, eventually};
 use crate::scrape::Scrape;
-
-/// Timeout on a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const INVENTORY: &str = "
 nodes: [{name: node-a, addresses: [192.0.2.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}]

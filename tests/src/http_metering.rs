@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::netns::{self, Namespace};
 use crate::program::{self, Running};
 use crate::scrape::Scrape;
+
+/// The HTTP port of the probe.
+const PROBE_PORT: u16 = 9473;
 
 /// The address of the server.
 pub const SERVER: &str = "198.51.100.2";
@@ -74,14 +76,12 @@ impl HttpMetering {
                 .ours("kipfix-probe")
                 .args(["--interface", "eth0", "--node-name", "node-a"])
                 .args(["--idle-timeout", "1s", "--export", "udp://127.0.0.1:4739"])
+                // The tests transfer less than that: a probe that has to wait for a processor loses no packet.
+                .args(["--buffer", "256MiB"])
                 .arg("--http-metering")
                 .stderr(Stdio::null()),
         );
-        let captures = || {
-            let sockets = self.client.run("cat /proc/net/packet");
-            sockets.lines().count() >= 5
-        };
-        assert!(program::eventually(Duration::from_secs(10), captures));
+        self.client.wait_until_ready(PROBE_PORT);
         (probe, collector)
     }
 
@@ -102,25 +102,32 @@ impl HttpMetering {
     pub fn wait_for_requests(&self, requests: usize) {
         let requests = requests as u64;
         let is_counted = || self.sum("http_requests_total", &[]) >= requests;
-        let is_counted = program::eventually(Duration::from_secs(15), is_counted);
-        let unread = self.scrape(9473);
-        let unread = unread.sum("kipfix_probe_metered_http_unread_total", &[]);
+        let is_counted = program::eventually(program::PATIENCE, is_counted);
+        let probe = self.scrape(PROBE_PORT);
+        let unread = probe.sum("kipfix_probe_metered_http_unread_total", &[]);
         let found = self.sum("http_requests_total", &[]);
         assert!(
             is_counted && unread == 0,
-            "{found} of {requests}, unread {unread}"
+            "{found} of {requests}\n{}",
+            probe.text_without_zeros()
         );
         assert_eq!(found, requests);
     }
 
-    /// The records with requests in the flow log.
-    pub fn records(&self) -> Vec<Value> {
-        let flows = std::fs::read_to_string(self.path("flows")).expect("a flow log");
-        let records = flows
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    /// The records with requests in the flow log, when it has all requests.
+    pub fn records(&self, requests: usize) -> Vec<Value> {
+        let count = |record: &Value| record["httpRequestDeltaCount"].as_u64().unwrap_or_default();
+        let mut records = Vec::new();
+        let are_logged = || {
+            let flows = std::fs::read_to_string(self.path("flows")).expect("a flow log");
+            let whole = flows.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let all = whole.lines().map(serde_json::from_str::<Value>);
+            let all = all.map(|record| record.expect("JSON"));
+            records = all.filter(|record| count(record) > 0).collect();
+            records.iter().map(count).sum::<u64>() == requests as u64
+        };
+        let are_logged = program::eventually(program::PATIENCE, are_logged);
+        assert!(are_logged, "not {requests} requests: {records:#?}");
         records
-            .filter(|record| record["httpRequestDeltaCount"].as_u64() > Some(0))
-            .collect()
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::program;
+use crate::program::{self, PATIENCE};
 use crate::skip;
 
 /// A namespace that is deleted when the test ends.
@@ -32,6 +32,24 @@ impl Namespace {
     /// Creates a command in the namespace.
     pub fn command(&self, line: &str) -> Command {
         program::shell_words(&format!("ip netns exec {} {line}", self.0))
+    }
+
+    /// Waits until a daemon of kipfix in the namespace is ready, by its HTTP port on 127.0.0.1. A probe is ready when it
+    /// captures: the kernel lists a packet socket before that.
+    pub fn wait_until_ready(&self, port: u16) {
+        let request = format!(
+            "exec 3<>/dev/tcp/127.0.0.1/{port}; \
+             printf 'GET /readyz HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' >&3; cat <&3"
+        );
+        let is_ready = || {
+            let answer = program::ended(self.command("bash -c").arg(&request)).stdout;
+            answer.starts_with(b"HTTP/1.1 200 ")
+        };
+        let name = self.name();
+        assert!(
+            program::eventually(PATIENCE, is_ready),
+            "no daemon on port {port} of {name} is ready"
+        );
     }
 
     /// Creates a command for a kipfix binary in the namespace.

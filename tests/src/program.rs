@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddrV4, TcpListener, UdpSocket};
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+/// Timeout of a wait for something that has to happen. Only a test that fails waits as long: what takes a second can
+/// take many on a loaded machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Path of a release binary: in `KIPFIX_BIN`, otherwise in `target/release` of this workspace.
 pub fn binary(name: &str) -> PathBuf {
@@ -107,22 +113,30 @@ pub fn text(command: &mut Command) -> String {
     String::from_utf8(output(command).stdout).expect("text")
 }
 
-/// Returns a free UDP port.
+/// Ports that tests give to programs. They are below the ports that the kernel gives to connections
+/// (`ip_local_port_range`), so no connection takes one before its program has bound it, or while that restarts.
+const PORTS: Range<u16> = 20_000..32_000;
+
+/// Returns a free UDP port of 127.0.0.1. Each call returns another one.
 pub fn free_udp_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0")
-        .expect("a free port")
-        .local_addr()
-        .expect("bound")
-        .port()
+    free_port(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
 }
 
-/// Returns a free TCP port.
+/// Returns a free TCP port of 127.0.0.1. Each call returns another one.
 pub fn free_tcp_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .expect("a free port")
-        .local_addr()
-        .expect("bound")
-        .port()
+    free_port(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+}
+
+fn free_port(is_free: impl Fn(u16) -> bool) -> u16 {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    // Processes that run at the same time start at different ports.
+    let first = std::process::id().wrapping_mul(101);
+    let count = u32::from(PORTS.end - PORTS.start);
+    let mut ports = PORTS.map(|_| {
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        PORTS.start + (first.wrapping_add(call) % count) as u16
+    });
+    ports.find(|port| is_free(*port)).expect("a free port")
 }
 
 /// Polls `condition` every 20 ms. Returns whether it became true within `limit`.
@@ -197,12 +211,12 @@ impl Running {
         );
     }
 
-    /// Sends SIGTERM and returns the exit code and standard error. Panics after 15 s.
+    /// Sends SIGTERM and returns the exit code and standard error. Panics after 30 s, the grace period of a pod.
     pub fn terminate(mut self) -> (Option<i32>, String) {
         if self.is_alive() {
             self.signal("TERM");
         }
-        self.wait(Duration::from_secs(15))
+        self.wait(Duration::from_secs(30))
     }
 
     /// Sends SIGINT and returns the exit code and standard error. Panics after `limit`.
@@ -248,7 +262,7 @@ impl Drop for Running {
 pub fn wait_for_udp(pid: u32, port: u16) {
     let listens = || is_in_table(pid, "udp", &format!(":{port:04X} "));
     assert!(
-        eventually(Duration::from_secs(10), listens),
+        eventually(PATIENCE, listens),
         "no process listens on UDP port {port}"
     );
 }
@@ -258,55 +272,84 @@ pub fn wait_for_udp_on(pid: u32, address: SocketAddrV4) {
     let ip = u32::from_be_bytes(address.ip().octets()).swap_bytes();
     let listens = || is_in_table(pid, "udp", &format!(" {ip:08X}:{:04X} ", address.port()));
     assert!(
-        eventually(Duration::from_secs(10), listens),
+        eventually(PATIENCE, listens),
         "no process listens on UDP {address}"
     );
 }
 
+/// Whether the process behind a UDP port has read all datagrams, seen from process `pid`.
+pub(crate) fn is_udp_read(pid: u32, port: u16) -> bool {
+    let port = format!(":{port:04X}");
+    ["", "6"].iter().all(|family| {
+        let table = std::fs::read_to_string(format!("/proc/{pid}/net/udp{family}"));
+        let table = table.unwrap_or_default();
+        // Columns: number, local address, remote address, state, tx_queue:rx_queue.
+        table.lines().all(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let is_port = columns.get(1).is_some_and(|local| local.ends_with(&port));
+            !is_port
+                || columns
+                    .get(4)
+                    .is_some_and(|queues| queues.ends_with(":00000000"))
+        })
+    })
+}
+
 /// Waits until the process behind a UDP port has read all datagrams, seen from process `pid`.
 pub fn wait_for_udp_read(pid: u32, port: u16) {
-    let port = format!(":{port:04X}");
-    let is_empty = || {
-        ["", "6"].iter().all(|family| {
-            let table = std::fs::read_to_string(format!("/proc/{pid}/net/udp{family}"));
-            let table = table.unwrap_or_default();
-            // Columns: number, local address, remote address, state, tx_queue:rx_queue.
-            table.lines().all(|line| {
-                let columns: Vec<&str> = line.split_whitespace().collect();
-                let is_port = columns.get(1).is_some_and(|local| local.ends_with(&port));
-                !is_port
-                    || columns
-                        .get(4)
-                        .is_some_and(|queues| queues.ends_with(":00000000"))
-            })
-        })
-    };
     assert!(
-        eventually(Duration::from_secs(20), is_empty),
+        eventually(PATIENCE, || is_udp_read(pid, port)),
         "datagrams in the receive buffer of UDP port {port} are not read"
     );
 }
 
-/// Waits until every thread of process `pid` sleeps, seen twice in a row: it has processed all that it has read.
+/// Waits until every thread of process `pid` and of its children sleeps, seen twice in a row: they have processed all
+/// that they have read.
 pub fn wait_for_sleep(pid: u32) {
-    let sleeps = || {
-        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a running process");
-        threads.flatten().all(|thread| {
-            let status = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-            // The name of the thread, in parentheses, can contain anything. The state follows it.
-            let state = status.rsplit_once(") ").map(|(_, rest)| rest);
-            state.is_none_or(|state| state.starts_with('S'))
+    let sleeps = |pid: u32| {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+        threads.into_iter().flatten().flatten().all(|thread| {
+            let status = status(&thread.path());
+            status.is_none_or(|status| status.starts_with('S'))
         })
     };
     let mut before = false;
     let twice = || {
-        let now = sleeps();
+        let now = sleeps(pid) && children(pid).into_iter().all(sleeps);
         std::mem::replace(&mut before, now) && now
     };
     assert!(
-        eventually(Duration::from_secs(20), twice),
+        eventually(PATIENCE, twice),
         "process {pid} does not come to rest"
     );
+}
+
+/// Waits until a process has a packet socket in its network namespace. It may not be bound to an interface yet.
+pub fn wait_for_capture(pid: u32) {
+    let captures = || {
+        let table = std::fs::read_to_string(format!("/proc/{pid}/net/packet"));
+        table.is_ok_and(|table| table.lines().count() > 1)
+    };
+    let ready = eventually(PATIENCE, captures);
+    assert!(ready, "process {pid} does not capture");
+}
+
+/// The status of a process or thread by its folder in `/proc`: state, parent, …
+fn status(folder: &Path) -> Option<String> {
+    let status = std::fs::read_to_string(folder.join("stat")).ok()?;
+    // The name, in parentheses, can contain anything.
+    status.rsplit_once(") ").map(|(_, rest)| rest.to_owned())
+}
+
+/// The children of a process.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+    let children = processes.filter_map(|process| {
+        let child = process.file_name().to_str()?.parse().ok()?;
+        let parent: u32 = status(&process.path())?.split(' ').nth(1)?.parse().ok()?;
+        (parent == pid).then_some(child)
+    });
+    children.collect()
 }
 
 /// Waits until a process listens on a TCP port in the network namespace of process `pid`.
@@ -321,7 +364,7 @@ pub fn wait_for_tcp(pid: u32, port: u16) {
             )
     };
     assert!(
-        eventually(Duration::from_secs(10), listens),
+        eventually(PATIENCE, listens),
         "no process listens on TCP port {port}"
     );
 }

@@ -3,9 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
-use std::time::Duration;
 
-use crate::program;
+use crate::program::{self, PATIENCE};
 
 /// The samples of a scrape.
 #[derive(Debug, Default)]
@@ -68,11 +67,8 @@ impl Scrape {
 
 /// Sends an HTTP/1.1 request and returns the whole response.
 pub fn get(address: SocketAddr, path: &str, headers: &str) -> Vec<u8> {
-    let mut stream =
-        TcpStream::connect_timeout(&address, Duration::from_secs(5)).expect("connects");
-    stream
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .expect("a timeout");
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"

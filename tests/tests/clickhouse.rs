@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use kipfix_tests::collector::{flow, now};
-use kipfix_tests::forwarding::{Forwarding, PATIENCE, flows};
+use kipfix_tests::forwarding::{Forwarding, flows};
 use kipfix_tests::peers::clickhouse::{ClickHouse, read};
 use kipfix_tests::peers::kafka::Kafka;
-use kipfix_tests::program::eventually;
+use kipfix_tests::program::{PATIENCE, eventually};
 use kipfix_tests::take_turn;
 use serde_json::Value;
 

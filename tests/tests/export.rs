@@ -214,10 +214,10 @@ fn a_sample_is_scaled_to_what_was_there_by_our_collector_and_by_nfacctd() {
     }
     for version in VERSIONS {
         let nfacctd = Nfacctd::start(&["nfacctd_renormalize: true"]);
-        Nfacctd::settle();
-        let port = nfacctd.receiver.port;
-        let target = format!("udp://127.0.0.1:{port}?version={version}&rate=10000");
+        let sink = Sink::start();
+        let target = format!("udp://127.0.0.1:{}?version={version}&rate=20000", sink.port);
         sampled(&["--export", &target]);
+        nfacctd.receiver.receive(&sink.finish());
         let read = nfacctd.finish();
         let kept = lines
             .lines()

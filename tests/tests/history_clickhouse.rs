@@ -7,16 +7,14 @@
 )]
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use flowproto::FlowRecord;
 use flowproto::record::BiflowDirection;
 use flowproto::tcp::ConnectionState;
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::collector::{Collector, flow, now};
-use kipfix_tests::forwarding::PATIENCE;
 use kipfix_tests::peers::clickhouse::ClickHouse;
-use kipfix_tests::program::eventually;
+use kipfix_tests::program::{PATIENCE, eventually};
 use kipfix_tests::scrape::{encoded, get};
 use kipfix_tests::take_turn;
 use serde_json::Value;
@@ -668,7 +666,7 @@ fn an_engine_that_fails_is_an_error_with_its_reason() {
             .1
             .contains("refused")
     };
-    assert!(eventually(Duration::from_secs(10), refused));
+    assert!(eventually(PATIENCE, refused));
     collector.stop();
 }
 

@@ -4,7 +4,6 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use kipfix_tests::http_metering::{HttpMetering, SERVER};
 use kipfix_tests::netns::{self, Namespace};
@@ -181,7 +180,7 @@ fn requests_of_http2_are_counted_as_the_server_logs_them() {
     run(&setting, "h2load -n 2000 -c 7 -m 20", &[&url("file/small")]);
 
     let written = || logged(&setting.path("requests")).len() >= 2000 + 8 + 3;
-    assert!(program::eventually(Duration::from_secs(10), written));
+    assert!(program::eventually(program::PATIENCE, written));
     let statuses = logged(&setting.path("requests"));
     setting.wait_for_requests(statuses.len());
     for class in 2..=5_u16 {
@@ -195,7 +194,7 @@ fn requests_of_http2_are_counted_as_the_server_logs_them() {
     assert_eq!(setting.sum("grpc_responses_total", &[]), 0);
     let flows = std::fs::read_to_string(setting.path("flows")).unwrap();
     assert!(!flows.contains("secret"), "{flows}");
-    let records = setting.records();
+    let records = setting.records(statuses.len());
     let is_http2 = |record: &Value| {
         record["httpMessageVersion"] == "HTTP/2" && record["httpStatusCode"].as_u64() >= Some(200)
     };
@@ -240,7 +239,7 @@ fn an_upgrade_to_http2_is_followed() {
         &[&url("no/a"), &url("failed/a"), &url("file/small")],
     );
     let written = || requests.exists() && logged(&requests).len() >= 5;
-    assert!(program::eventually(Duration::from_secs(10), written));
+    assert!(program::eventually(program::PATIENCE, written));
     let statuses = logged(&requests);
     setting.wait_for_requests(statuses.len());
     for class in 1..=5_u16 {
@@ -316,7 +315,7 @@ fn calls_of_grpc_are_counted_by_status_as_the_server_logs_them() {
     assert_eq!(setting.sum("grpc_responses_total", &[]), all);
     assert_eq!(setting.sum("http_2xx_responses_total", &[]), all);
     assert_eq!(setting.sum("http_unanswered_requests_total", &[]), 0);
-    let records = setting.records();
+    let records = setting.records(statuses.len());
     let is_call = |record: &Value| {
         let target = record["httpRequestTarget"].as_str().unwrap_or_default();
         target.starts_with("/shop.Orders/") && record["httpMessageVersion"] == "HTTP/2"

@@ -9,9 +9,9 @@ use std::time::Duration;
 use flowproto::FlowRecord;
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::collector::now;
-use kipfix_tests::forwarding::{Forwarding, PATIENCE, flows};
+use kipfix_tests::forwarding::{Forwarding, flows};
 use kipfix_tests::peers::kafka::{Kafka, Message, PASSWORD, USER};
-use kipfix_tests::program::eventually;
+use kipfix_tests::program::{PATIENCE, eventually};
 use kipfix_tests::take_turn;
 
 /// The fields of a message, by protoc.

@@ -4,7 +4,6 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::netns::{self, Namespace, Resolver};
@@ -176,12 +175,7 @@ fn external_peers_have_the_names_by_which_a_pod_reaches_them() {
             .args(["--idle-timeout", "1s", "--export", "udp://127.0.0.1:4739"])
             .stderr(Stdio::null()),
     );
-    let captures = || {
-        // The head line, eth0, SYNs, datagrams, DNS answers.
-        let sockets = cluster.node.run("cat /proc/net/packet");
-        sockets.lines().count() >= 5
-    };
-    assert!(program::eventually(Duration::from_secs(10), captures));
+    cluster.node.wait_until_ready(9473);
 
     let curl = |url: &str| cluster.client("curl", &["-sk", "--max-time", "10", url]);
     curl("https://api.example.test/");
@@ -234,7 +228,7 @@ fn external_peers_have_the_names_by_which_a_pod_reaches_them() {
             records.iter().any(|r| is_request(&r)) && records.iter().any(|r| is_answer(&r))
         })
     };
-    let is_complete = program::eventually(Duration::from_secs(15), is_logged);
+    let is_complete = program::eventually(program::PATIENCE, is_logged);
     assert!(is_complete, "{records:#?}");
     for (member, name) in [
         ("SSL_SERVER_NAME", "large.example.test"),

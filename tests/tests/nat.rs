@@ -247,13 +247,13 @@ fn meter(cluster: &Cluster, interfaces: &[&str], learning: Learning) {
             python(namespace, SERVER, &[address]).stdout(output),
         ));
         let is_ready = || served(address).contains("ready");
-        assert!(program::eventually(Duration::from_secs(10), is_ready));
+        assert!(program::eventually(program::PATIENCE, is_ready));
     }
     let mut probe = cluster.node.command("setpriv");
-    // Root without any other capability. The sockets of first packets are two.
-    let (capabilities, sockets) = match learning {
-        Learning::FirstPackets => ("-all,+net_raw", 3),
-        Learning::Conntrack => ("-all,+net_raw,+net_admin", 1),
+    // Root without any other capability.
+    let capabilities = match learning {
+        Learning::FirstPackets => "-all,+net_raw",
+        Learning::Conntrack => "-all,+net_raw,+net_admin",
     };
     probe.arg(format!("--bounding-set={capabilities}"));
     probe.arg(format!("--inh-caps={capabilities}"));
@@ -270,11 +270,7 @@ fn meter(cluster: &Cluster, interfaces: &[&str], learning: Learning) {
             .stdout(File::create(path("records")).unwrap())
             .stderr(Stdio::null()),
     );
-    let captures = || {
-        let open = cluster.node.run("cat /proc/net/packet");
-        open.lines().count() > interfaces.len() + sockets
-    };
-    assert!(program::eventually(Duration::from_secs(10), captures));
+    cluster.node.wait_until_ready(9473);
     // Datagrams are conversations of the initiator only if the start was observed.
     std::thread::sleep(Duration::from_millis(1500));
     let count = COUNT.to_string();
@@ -353,7 +349,7 @@ fn a_pod_that_starts_after_the_probe_is_recognized() {
     let path = |name: &str| folder.path().join(name);
     let has = |name: &str, text: &str| {
         let is_there = || std::fs::read_to_string(path(name)).is_ok_and(|all| all.contains(text));
-        program::eventually(Duration::from_secs(10), is_there)
+        program::eventually(program::PATIENCE, is_there)
     };
     let output = File::create(path("served")).unwrap();
     let _server = Running::start(python(&cluster.remote, SERVER, &[REMOTE]).stdout(output));

@@ -3,7 +3,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -55,7 +54,7 @@ impl ClickHouse {
             tls_port,
             certificates,
         };
-        let ready = program::eventually(Duration::from_secs(60), || {
+        let ready = program::eventually(program::PATIENCE, || {
             let mut ports = [port, tls_port].into_iter();
             ports.all(|port| TcpStream::connect(("127.0.0.1", port)).is_ok())
         });

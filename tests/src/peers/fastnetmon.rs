@@ -62,7 +62,7 @@ impl Fastnetmon {
                 std::thread::sleep(Duration::from_millis(300));
                 std::mem::replace(&mut before, length()) == before && before > 0
             };
-            program::eventually(Duration::from_secs(20), is_complete);
+            program::eventually(program::PATIENCE, is_complete);
             running.kill();
         });
         let log = std::fs::read_to_string(folder.path().join("log")).expect("its log");

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use super::missing;
 use crate::program::{self, Running, free_tcp_port};
@@ -153,7 +152,7 @@ impl Kafka {
             let output = list.args(["-L", "-m", "2"]).output().expect("kcat runs");
             output.status.success()
         };
-        let ready = program::eventually(Duration::from_secs(60), is_ready);
+        let ready = program::eventually(program::PATIENCE, is_ready);
         assert!(ready, "the broker is not ready");
     }
 
@@ -183,7 +182,7 @@ impl Kafka {
         command.arg(settings);
         let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
         let is_known = || self.metadata().contains(" 2 brokers:");
-        let ready = program::eventually(Duration::from_secs(60), is_known);
+        let ready = program::eventually(program::PATIENCE, is_known);
         assert!(ready, "the second broker is not ready");
         SecondBroker { _running: running }
     }

@@ -73,7 +73,7 @@ pub enum Sequence {
 }
 
 /// Sends datagrams to a port of a process, no more at a time than its socket buffer holds.
-fn feed(pid: u32, port: u16, datagrams: &[Vec<u8>]) {
+pub(crate) fn feed(pid: u32, port: u16, datagrams: &[Vec<u8>]) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     for some in datagrams.chunks(32) {
         for datagram in some {

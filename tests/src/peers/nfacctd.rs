@@ -1,29 +1,30 @@
 //! nfacctd of pmacct, with sums as output.
 
-use std::fs::File;
+use std::io::{Read as _, pipe};
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver as Channel, sync_channel};
 
 use super::{Reading, Receiver, Sequence, Suite};
 use crate::flows::Flows;
 use crate::program;
 
-/// A running nfacctd. It writes its sums at its end.
+/// A running nfacctd. It writes its sums at its end, by a process of their own.
 pub struct Nfacctd {
     /// Where it receives.
     pub receiver: Receiver,
+    /// What it logs, when all of its processes have ended.
+    log: Channel<String>,
 }
 
 impl Nfacctd {
-    /// Starts the installed one. `more`: additional lines of its configuration. It is ready after
-    /// [`settle`](Self::settle).
+    /// Starts the installed one. `more`: additional lines of its configuration.
     pub fn start(more: &[&str]) -> Self {
         Self::of(&Suite::installed(), more)
     }
 
     /// Like [`start`](Self::start), for the program of a suite.
     pub fn of(suite: &Suite, more: &[&str]) -> Self {
+        let (mut reader, writer) = pipe().expect("a pipe");
         let receiver = Receiver::start(|folder, port| {
             let file = |name: &str| folder.join(name);
             let mut lines = vec![
@@ -42,26 +43,31 @@ impl Nfacctd {
             ];
             lines.extend(more.iter().map(|line| (*line).to_owned()));
             std::fs::write(file("settings"), lines.join("\n") + "\n").expect("settings");
-            let log = File::create(file("log")).expect("a log");
             let mut command = suite.command("nfacctd");
             command.arg("-f").arg(file("settings"));
-            command.stdout(log.try_clone().expect("a log")).stderr(log);
+            command.stdout(writer.try_clone().expect("a pipe"));
+            command.stderr(writer);
             command
         });
-        Self { receiver }
-    }
-
-    /// Waits until nfacctd is ready. Its plugin is a separate process that does not report it.
-    pub fn settle() {
-        std::thread::sleep(Duration::from_secs(2));
+        let (sender, log) = sync_channel(1);
+        std::thread::spawn(move || {
+            let mut text = Vec::new();
+            reader.read_to_end(&mut text).expect("its log");
+            sender
+                .send(String::from_utf8_lossy(&text).into_owned())
+                .ok();
+        });
+        // Its plugin is a process.
+        receiver.wait_for_child();
+        Self { receiver, log }
     }
 
     /// Interrupts it and returns what it received.
     pub fn finish(self) -> Reading {
         let folder = self.receiver.interrupt();
-        let text = written(&folder.path().join("sums"));
-        let log = std::fs::read(folder.path().join("log")).expect("its log");
-        let log = String::from_utf8_lossy(&log).into_owned();
+        let log = self.log.recv_timeout(program::PATIENCE);
+        let log = log.expect("its writer ends");
+        let text = std::fs::read_to_string(folder.path().join("sums")).expect("sums");
         let mut flows = Flows::default();
         let mut records = 0;
         for line in text.lines().filter(|line| line.starts_with('{')) {
@@ -89,16 +95,4 @@ impl Nfacctd {
             Sequence::Failures(unexpected.count() as u64),
         )
     }
-}
-
-/// Waits for the output of its writer process.
-fn written(path: &PathBuf) -> String {
-    let mut length = 0;
-    let done = program::eventually(Duration::from_secs(20), || {
-        std::thread::sleep(Duration::from_millis(300));
-        let now = std::fs::metadata(path).map_or(0, |file| file.len());
-        std::mem::replace(&mut length, now) == now && now > 0
-    });
-    assert!(done, "nfacctd writes what it has");
-    std::fs::read_to_string(path).expect("sums")
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use crate::program::{self, Running, free_udp_port};
 
@@ -28,6 +27,16 @@ impl Receiver {
         }
     }
 
+    /// Waits until it has a child process, and both rest.
+    pub(super) fn wait_for_child(&self) {
+        let has_child = || !program::children(self.running.pid()).is_empty();
+        assert!(
+            program::eventually(program::PATIENCE, has_child),
+            "there is no child process"
+        );
+        program::wait_for_sleep(self.running.pid());
+    }
+
     /// Sends datagrams to it, no more at a time than its socket buffer holds.
     pub fn receive(&self, datagrams: &[Vec<u8>]) {
         super::feed(self.running.pid(), self.port, datagrams);
@@ -43,6 +52,6 @@ impl Receiver {
 
     /// Interrupts it when it has processed all datagrams. Returns its folder.
     pub(super) fn interrupt(self) -> tempfile::TempDir {
-        self.end(|running, _| drop(running.interrupt(Duration::from_secs(20))))
+        self.end(|running, _| drop(running.interrupt(program::PATIENCE)))
     }
 }

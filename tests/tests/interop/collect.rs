@@ -5,7 +5,6 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::collector::Collector;
@@ -16,7 +15,7 @@ use kipfix_tests::{take_turn, traffic};
 
 use crate::judge::Sent;
 use crate::page::{Row, Section, keep};
-use crate::{IPFIX, NETFLOW_1, NETFLOW_5, NETFLOW_9, at_once, send};
+use crate::{IPFIX, NETFLOW_1, NETFLOW_5, NETFLOW_9, at_once};
 
 /// What softflowd and pmacctd call the versions.
 const VERSIONS: [(&str, &str); 3] = [(NETFLOW_5, "5"), (NETFLOW_9, "9"), (IPFIX, "10")];
@@ -55,8 +54,8 @@ pub(crate) fn capture(folder: &Path) -> PathBuf {
 pub(crate) fn read(datagrams: &[Vec<u8>]) -> (Reading, Sent) {
     assert!(!datagrams.is_empty());
     let (ours, nfcapd) = (Collector::start(&["--kubernetes", "off"]), Nfcapd::start());
-    send(datagrams, ours.port());
-    send(datagrams, nfcapd.receiver.port);
+    ours.receive(datagrams);
+    nfcapd.receiver.receive(datagrams);
     let sent = Sent {
         all: nfcapd.finish().reading(),
         ipv4: None,
@@ -67,7 +66,7 @@ pub(crate) fn read(datagrams: &[Vec<u8>]) -> (Reading, Sent) {
         counted = ours.scrape().sum("kipfix_packets_total", &[]);
         counted >= sent.all.totals.0
     };
-    let is_counted = eventually(Duration::from_secs(10), is_counted);
+    let is_counted = eventually(program::PATIENCE, is_counted);
     assert!(is_counted, "{counted} packets counted");
     (ours.finish(), sent)
 }
@@ -244,7 +243,8 @@ fn of_pmacctd(peer: &'static str, suite: &Suite) -> Vec<Row> {
         std::fs::write(&settings, lines.join("\n") + "\n").unwrap();
         let mut pmacctd = suite.command("pmacctd");
         pmacctd.arg("-f").arg(&settings);
-        program::output(pmacctd.stdout(Stdio::null()).stderr(Stdio::null()));
+        // It exits with 1 if it notices that its plugin has ended before it waits for that.
+        program::ended(&mut pmacctd);
         let (read, sent) = read(&sink.finish());
         exporter.row(version, "UDP", &read, &sent)
     })

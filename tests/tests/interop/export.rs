@@ -1,4 +1,4 @@
-//! The export of the probe, in one run to all readers at once.
+//! The export of the probe in one run: to readers, and to sinks whose datagrams other readers get.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use kipfix_tests::{take_turn, traffic};
 use crate::judge::Sent;
 use crate::page::{Row, Section, keep};
 use crate::readers::{self, EXPORTS, Times, VERSIONS, capture_of, udp};
-use crate::{IPFIX, NETFLOW_5, at_once, send};
+use crate::{IPFIX, NETFLOW_5, at_once};
 
 #[test]
 fn our_export_is_read_as_it_was_captured() {
@@ -94,30 +94,24 @@ fn readers_that_look_at_sequence_numbers_miss_what_is_missing() {
             assert!(is_reported, "{reader}, {version}: {:?}", reading.sequence);
         };
         let ours = Collector::start(&["--kubernetes", "off"]);
-        send(&datagrams, ours.port());
+        ours.receive(&datagrams);
         noticed("kipfix-collector", &ours.finish());
         if with_nfdump {
             let nfcapd = Nfcapd::start();
-            send(&datagrams, nfcapd.receiver.port);
+            nfcapd.receiver.receive(&datagrams);
             noticed("nfdump", &nfcapd.finish().reading());
         }
         if with_nfacctd {
             let nfacctd = Nfacctd::start(&[]);
-            Nfacctd::settle();
-            send(&datagrams, nfacctd.receiver.port);
+            nfacctd.receiver.receive(&datagrams);
             noticed("nfacctd", &nfacctd.finish());
         }
         if let Some(unstable) = &unstable {
             let nfcapd = Nfcapd::of(unstable.clone());
             let nfacctd = Nfacctd::of(unstable, &[]);
             let ipfixcol2 = Ipfixcol2::of(unstable);
-            Nfacctd::settle();
-            for port in [
-                nfcapd.receiver.port,
-                nfacctd.receiver.port,
-                ipfixcol2.receiver.port,
-            ] {
-                send(&datagrams, port);
+            for receiver in [&nfcapd.receiver, &nfacctd.receiver, &ipfixcol2.receiver] {
+                receiver.receive(&datagrams);
             }
             noticed("nfdump of Debian unstable", &nfcapd.finish().reading());
             noticed("nfacctd of Debian unstable", &nfacctd.finish());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kipfix_tests::netns::{self, Namespace};
 use kipfix_tests::peers::{self, Suite, missing};
-use kipfix_tests::program::{Running, eventually};
+use kipfix_tests::program::{self, Running};
 use kipfix_tests::sink::Sink;
 use kipfix_tests::take_turn;
 
@@ -32,7 +32,7 @@ fn exported(command: impl FnOnce(&str, u16) -> String) -> Vec<Vec<u8>> {
     let sink = Sink::start_in(&namespace);
     let mut exporter = namespace.command(&command("right", sink.port));
     let exporter = Running::start(exporter.stdout(Stdio::null()).stderr(Stdio::null()));
-    wait_for_capture(exporter.pid());
+    program::wait_for_capture(exporter.pid());
     let capture = capture.display();
     namespace.run(&format!(
         "tcpreplay --quiet --pps {RATE} --intf1 left {capture}"
@@ -41,16 +41,6 @@ fn exported(command: impl FnOnce(&str, u16) -> String) -> Vec<Vec<u8>> {
     std::thread::sleep(Duration::from_millis(1000));
     exporter.terminate();
     sink.finish()
-}
-
-/// Waits until a process has a packet socket in its network namespace.
-fn wait_for_capture(pid: u32) {
-    let captures = || {
-        let table = std::fs::read_to_string(format!("/proc/{pid}/net/packet"));
-        table.is_ok_and(|table| table.lines().count() > 1)
-    };
-    let ready = eventually(Duration::from_secs(20), captures);
-    assert!(ready, "process {pid} does not capture");
 }
 
 #[test]

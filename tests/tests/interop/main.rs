@@ -10,23 +10,12 @@ mod page;
 mod readers;
 mod switch;
 
-use std::net::UdpSocket;
 use std::path::Path;
-use std::time::Duration;
 
 const IPFIX: &str = "IPFIX";
 const NETFLOW_9: &str = "NetFlow v9";
 const NETFLOW_5: &str = "NetFlow v5";
 const NETFLOW_1: &str = "NetFlow v1";
-
-/// Sends datagrams at a rate that a small socket buffer can follow.
-fn send(datagrams: &[Vec<u8>], port: u16) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    for datagram in datagrams {
-        socket.send_to(datagram, ("127.0.0.1", port)).unwrap();
-        std::thread::sleep(Duration::from_micros(200));
-    }
-}
 
 /// Runs a function for all items in parallel. Most of the time is spent on waiting for other processes.
 fn at_once<T: Send, R: Send>(

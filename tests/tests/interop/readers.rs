@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::collector::Collector;
@@ -11,7 +10,7 @@ use kipfix_tests::peers::{
     self, Fastnetmon, Goflow2, Ipfixcol2, Language, Libraries, Nfacctd, Nfcapd, Ra, Reading, Suite,
     missing,
 };
-use kipfix_tests::program::free_tcp_port;
+use kipfix_tests::program::{PATIENCE, free_tcp_port};
 use kipfix_tests::sink::StreamSink;
 
 use crate::{IPFIX, NETFLOW_5, NETFLOW_9, udp_payloads};
@@ -44,17 +43,19 @@ pub(crate) fn udp(version: &str, port: u16) -> Option<String> {
         return Some(target + "&profile=registered");
     }
     let (_, number) = VERSIONS.into_iter().find(|(name, _)| *name == version)?;
-    // A rate that the receivers can follow, also on a busy machine.
+    // A rate that a collector can follow, also on a busy machine.
     Some(format!("udp://127.0.0.1:{port}?version={number}&rate=5000"))
 }
 
-/// Starts all readers that can run on this machine. Sinks write the captures of `folder` before they are read.
+/// Starts all readers that can run on this machine. Sinks write the captures of `folder` before they are read. Programs
+/// that receive UDP get the datagrams of the captures as fast as they read: their socket buffers may be small.
 pub(crate) fn all(folder: &Path, times: &Times) -> Vec<Reader> {
     let versions = VERSIONS.map(|(version, _)| version);
     let mut readers = ours(folder);
     let installed = Suite::installed();
     if !missing(&["nfcapd", "nfdump"]) {
-        readers.extend(versions.map(|version| nfcapd("nfdump", &installed, version, Some(times))));
+        let of_nfcapd = |version| nfcapd("nfdump", &installed, version, folder, Some(times));
+        readers.extend(versions.map(of_nfcapd));
     }
     if !missing(&["tshark"]) {
         readers.extend(versions.map(|version| tshark(version, folder)));
@@ -67,14 +68,14 @@ pub(crate) fn all(folder: &Path, times: &Times) -> Vec<Reader> {
     }
     if !missing(&["nfacctd"]) {
         let peer = "pmacct (nfacctd)";
-        readers.extend(versions.map(|version| nfacctd(peer, &installed, version)));
+        readers.extend(versions.map(|version| nfacctd(peer, &installed, version, folder)));
     }
     if let Some(unstable) = Suite::unstable() {
         let peer = "nfdump, Debian unstable";
-        readers.extend(versions.map(|version| nfcapd(peer, &unstable, version, None)));
+        readers.extend(versions.map(|version| nfcapd(peer, &unstable, version, folder, None)));
         let peer = "pmacct (nfacctd), Debian unstable";
-        readers.extend(versions.map(|version| nfacctd(peer, &unstable, version)));
-        readers.extend(versions.map(|version| ipfixcol2(&unstable, version)));
+        readers.extend(versions.map(|version| nfacctd(peer, &unstable, version, folder)));
+        readers.extend(versions.map(|version| ipfixcol2(&unstable, version, folder)));
     }
     if let Some(libraries) = Libraries::of(Language::Python) {
         let netflow = ("netflow (PyPI)", "netflow");
@@ -96,7 +97,6 @@ pub(crate) fn all(folder: &Path, times: &Times) -> Vec<Reader> {
     if !missing(&["fastnetmon"]) {
         readers.extend(versions.map(|version| fastnetmon(version, folder)));
     }
-    Nfacctd::settle();
     readers
 }
 
@@ -127,16 +127,19 @@ fn nfcapd(
     peer: &'static str,
     suite: &Suite,
     version: &'static str,
+    folder: &Path,
     times: Option<&Times>,
 ) -> Reader {
     let (nfcapd, times) = (Nfcapd::of(suite.clone()), times.cloned());
+    let capture = capture_of(folder, version);
     Reader {
         peer,
         release: suite.release("nfdump", "nfcapd", "-V"),
         version,
         transport: "UDP",
-        target: udp(version, nfcapd.receiver.port),
+        target: None,
         finish: Box::new(move || {
+            nfcapd.receiver.receive(&udp_payloads(&capture, 4739));
             let stored = nfcapd.finish();
             if let Some(times) = times {
                 let lines = stored.lines("%sa %da %sp %dp %pr %pkt %byt %tsr %ter");
@@ -147,27 +150,33 @@ fn nfcapd(
     }
 }
 
-fn nfacctd(peer: &'static str, suite: &Suite, version: &'static str) -> Reader {
-    let nfacctd = Nfacctd::of(suite, &[]);
+fn nfacctd(peer: &'static str, suite: &Suite, version: &'static str, folder: &Path) -> Reader {
+    let (nfacctd, capture) = (Nfacctd::of(suite, &[]), capture_of(folder, version));
     Reader {
         peer,
         release: suite.release("pmacct", "nfacctd", "-V"),
         version,
         transport: "UDP",
-        target: udp(version, nfacctd.receiver.port),
-        finish: Box::new(move || nfacctd.finish()),
+        target: None,
+        finish: Box::new(move || {
+            nfacctd.receiver.receive(&udp_payloads(&capture, 4739));
+            nfacctd.finish()
+        }),
     }
 }
 
-fn ipfixcol2(suite: &Suite, version: &'static str) -> Reader {
-    let ipfixcol2 = Ipfixcol2::of(suite);
+fn ipfixcol2(suite: &Suite, version: &'static str, folder: &Path) -> Reader {
+    let (ipfixcol2, capture) = (Ipfixcol2::of(suite), capture_of(folder, version));
     Reader {
         peer: "ipfixcol2",
         release: suite.release("ipfixcol2", "ipfixcol2", "-V"),
         version,
         transport: "UDP",
-        target: udp(version, ipfixcol2.receiver.port),
-        finish: Box::new(move || ipfixcol2.finish()),
+        target: None,
+        finish: Box::new(move || {
+            ipfixcol2.receiver.receive(&udp_payloads(&capture, 4739));
+            ipfixcol2.finish()
+        }),
     }
 }
 
@@ -281,7 +290,7 @@ fn ipfix_dump(folder: &Path) -> Vec<Reader> {
             "TLS (OpenSSL)",
             format!("tls://localhost:{port}?{}", certificates.of_client()),
             Box::new(move || {
-                server.wait(Duration::from_secs(10));
+                server.wait(PATIENCE);
                 drop(certificates);
                 peers::ipfix_dump(&decrypted)
             }),

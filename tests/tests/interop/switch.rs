@@ -8,12 +8,13 @@ use kipfix_tests::collector::Collector;
 use kipfix_tests::netns::{self, Namespace};
 use kipfix_tests::peers::{self, Reading, missing};
 use kipfix_tests::program::{self, Running, eventually};
+use kipfix_tests::sink::Sink;
 use kipfix_tests::take_turn;
 
 use crate::collect::{Exporter, read};
 use crate::judge::Sent;
 use crate::page::{Section, keep};
-use crate::{IPFIX, NETFLOW_5, send, udp_payloads};
+use crate::{IPFIX, NETFLOW_5};
 
 #[test]
 fn open_vswitch_is_read_as_it_sends() {
@@ -40,7 +41,7 @@ fn open_vswitch_is_read_as_it_sends() {
     // IPFIX has running totals (85, 86) in addition to deltas, and nfcapd 1.7.1 stores the totals. So the result is
     // compared with the traffic: 40 datagrams of 20 + 8 + 11 octets, a flow each.
     let collector = Collector::start(&["--kubernetes", "off"]);
-    send(&ipfix, collector.port());
+    collector.receive(&ipfix);
     let ours = collector.finish_with(|record| {
         record["sourceIPv4Address"] == "10.88.0.1" && record["destinationTransportPort"] == 9
     });
@@ -86,10 +87,10 @@ fn messages_of_a_switch() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         "ovsdb-server {dir}/conf.db --remote=punix:{dir}/db.sock --unixctl={dir}/db.ctl"
     ));
     let is_up = || folder.path().join("db.sock").exists();
-    assert!(eventually(Duration::from_secs(10), is_up));
+    assert!(eventually(program::PATIENCE, is_up));
     let vsctl = |line: &str| {
         switch.run(&format!(
-            "ovs-vsctl --timeout=20 --db=unix:{dir}/db.sock {line}"
+            "ovs-vsctl --timeout=60 --db=unix:{dir}/db.sock {line}"
         ));
     };
     vsctl("--no-wait init");
@@ -97,26 +98,18 @@ fn messages_of_a_switch() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         "ovs-vswitchd unix:{dir}/db.sock --unixctl={dir}/vs.ctl"
     ));
 
-    // The exporter sends inside the namespace, so its datagrams are taken from there by a capture.
-    let taken = folder.path().join("export.pcap");
-    let mut tcpdump = switch.command(&format!("tcpdump -i lo -U -w {} udp", taken.display()));
-    let tcpdump = Running::start(tcpdump.stdout(Stdio::null()).stderr(Stdio::null()));
-    assert!(eventually(Duration::from_secs(10), || taken.exists()));
-    // If no process listens, the kernel refuses every other datagram, and its sequence numbers show real losses.
-    let mut listener = switch.ours("kipfix-collector");
-    listener.args(["--listen", "udp://127.0.0.1:4739", "--listen"]);
-    listener.args(["udp://127.0.0.1:2055", "--kubernetes", "off"]);
-    let listener = Running::start(listener.stderr(Stdio::null()));
-    program::wait_for_udp(listener.pid(), 2055);
+    let [ipfix, netflow] = std::array::from_fn(|_| Sink::start_in(&switch));
     vsctl("add-br br0 -- set bridge br0 datapath_type=netdev");
     vsctl("add-port br0 p1 -- add-port br0 p2");
-    vsctl(
-        "-- --id=@i create ipfix targets=\"127.0.0.1:4739\" obs_domain_id=7 obs_point_id=1 sampling=1 \
+    vsctl(&format!(
+        "-- --id=@i create ipfix targets=\"127.0.0.1:{}\" obs_domain_id=7 obs_point_id=1 sampling=1 \
          cache_active_timeout=1 cache_max_flows=100 -- set bridge br0 ipfix=@i",
-    );
-    vsctl(
-        "-- --id=@n create netflow targets=\"127.0.0.1:2055\" active_timeout=1 -- set bridge br0 netflow=@n",
-    );
+        ipfix.port
+    ));
+    vsctl(&format!(
+        "-- --id=@n create netflow targets=\"127.0.0.1:{}\" active_timeout=1 -- set bridge br0 netflow=@n",
+        netflow.port
+    ));
     let mut calls = left.command("bash -c");
     // All sockets stay open, so that no two of them have the same port.
     calls.arg(
@@ -126,7 +119,5 @@ fn messages_of_a_switch() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     thread::sleep(Duration::from_secs(3));
     vsctl("-- clear bridge br0 ipfix -- clear bridge br0 netflow");
     vsctl("del-br br0");
-    thread::sleep(Duration::from_millis(500));
-    tcpdump.terminate();
-    (udp_payloads(&taken, 2055), udp_payloads(&taken, 4739))
+    (netflow.finish(), ipfix.finish())
 }
