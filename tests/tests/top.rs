@@ -282,9 +282,11 @@ impl InTerminal {
         });
         assert!(has_ended);
         assert_eq!(status.unwrap().code(), Some(0));
-        let screen = self.screen.lock().unwrap();
-        assert!(screen.starts_with("\x1b[?1049h"), "{screen}");
-        assert!(screen.ends_with("\x1b[?25h\x1b[?1049l"), "{screen}");
+        // Its last output may not be read yet.
+        let screen = || self.screen.lock().unwrap().clone();
+        let is_restored = || screen().ends_with("\x1b[?25h\x1b[?1049l");
+        assert!(eventually(TIMEOUT, is_restored), "{}", screen());
+        assert!(screen().starts_with("\x1b[?1049h"), "{}", screen());
     }
 }
 
