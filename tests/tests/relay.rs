@@ -14,9 +14,9 @@ use flowproto::{Address, FlowRecord};
 use kipfix_tests::collector::Collector;
 use kipfix_tests::flows::Flows;
 use kipfix_tests::peers::{Goflow2, Nfcapd, missing, tshark};
-use kipfix_tests::program::{self, collector, free_tcp_port, free_udp_port};
+use kipfix_tests::program::{self, PATIENCE, collector, eventually, free_tcp_port, free_udp_port};
 use kipfix_tests::scrape::Scrape;
-use kipfix_tests::sink::write_capture;
+use kipfix_tests::sink::{Sink, write_capture};
 use kipfix_tests::{netns, skip, take_turn};
 use serde_json::Value;
 
@@ -212,9 +212,7 @@ fn without_the_right_to_keep_source_addresses_it_fails_or_sends_from_its_own() {
     }
     let _turn = take_turn();
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
-    receiver
-        .set_read_timeout(Some(Duration::from_secs(5)))
-        .unwrap();
+    receiver.set_read_timeout(Some(PATIENCE)).unwrap();
     let port = receiver.local_addr().unwrap().port();
     let powerless = || {
         let mut command = Command::new("setpriv");
@@ -503,7 +501,7 @@ fn peers_read_what_is_forwarded() {
         .chain((1000..3000).map(record))
         .collect();
     let (folder, inventory, input) = prepared(records.iter().cloned());
-    let nfcapd = Nfcapd::start();
+    let (sink, nfcapd) = (Sink::start(), Nfcapd::start());
     let forwarded = folder.path().join("out.ipfix");
     let mut command = collector();
     command
@@ -513,10 +511,11 @@ fn peers_read_what_is_forwarded() {
         .arg(&inventory)
         .args([
             "--forward",
-            &format!("udp://127.0.0.1:{}?rate=20000", nfcapd.receiver.port),
+            &format!("udp://127.0.0.1:{}?rate=20000", sink.port),
         ])
         .args(["--forward", &format!("file:{}", forwarded.display())]);
     program::output(&mut command);
+    nfcapd.receiver.receive(&sink.finish());
     let mut truth = Flows::default();
     for record in &records {
         let key = &record.key;
@@ -561,25 +560,20 @@ fn tshark_finds_nothing_wrong_in_what_is_forwarded() {
         return;
     }
     let (folder, inventory, input) = prepared(known().into_iter().chain((1000..1500).map(record)));
-    let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
-    receiver
-        .set_read_timeout(Some(Duration::from_secs(1)))
-        .unwrap();
-    let port = receiver.local_addr().unwrap().port();
+    let sink = Sink::start();
     let mut command = collector();
     command
         .arg("--read")
         .arg(&input)
         .args(["--kubernetes", "off", "--inventory"])
         .arg(&inventory)
-        .args(["--forward", &format!("udp://127.0.0.1:{port}?rate=20000")]);
+        .args([
+            "--forward",
+            &format!("udp://127.0.0.1:{}?rate=20000", sink.port),
+        ]);
     program::output(&mut command);
-    let mut datagrams = Vec::new();
-    let mut buffer = [0; 65_536];
-    while let Ok(octets) = receiver.recv(&mut buffer) {
-        assert!(octets <= 1400);
-        datagrams.push(buffer[..octets].to_vec());
-    }
+    let datagrams = sink.finish();
+    assert!(datagrams.iter().all(|datagram| datagram.len() <= 1400));
     let capture = folder.path().join("out.pcap");
     write_capture(&capture, &datagrams);
     let octets = tshark(&capture).totals.1;
@@ -696,29 +690,35 @@ fn what_is_lost_on_the_way_is_counted() {
     }
     wait_for(&ours, "records_total", 5000);
     wait_for(&ours, "forward_queue_records", 0);
-    sleep(Duration::from_secs(1));
-    let scrape = ours.scrape();
-    let sum = |name: &str, labels: &[&str]| scrape.sum(&format!("kipfix_collector_{name}"), labels);
-    let received = 5000 - sum("forward_dropped_total", &[]);
-    assert_eq!(sum("forward_records_total", &[]), 5000);
-    for port in [dead, away, reads] {
-        let target = format!("127.0.0.1:{port}\"");
-        let of = |name: &str| sum(name, &[&target]);
-        assert_eq!(of("target_records_received_total"), received, "{target}");
-        assert_eq!(
-            of("target_records_received_total"),
-            of("target_records_sent_total")
-                + of("target_records_lost_total")
-                + of("target_records_waiting"),
-            "{target}"
-        );
-    }
-    let lost = |port: u16| {
-        sum(
-            "target_records_lost_total",
-            &[&format!("127.0.0.1:{port}\"")],
-        )
+    let sum = |scrape: &Scrape, name: &str, port: Option<u16>| {
+        let target = port.map(|port| format!("127.0.0.1:{port}\""));
+        let labels: Vec<&str> = target.iter().map(String::as_str).collect();
+        scrape.sum(&format!("kipfix_collector_{name}"), &labels)
     };
+    let accounted = |scrape: &Scrape, port: u16| {
+        let of = |name: &str| sum(scrape, &format!("target_records_{name}"), Some(port));
+        of("sent_total") + of("lost_total") + of("waiting")
+    };
+    // The targets receive records after the queue is empty, put them into Messages, and notice a refusal later.
+    let (mut scrape, mut received) = (Scrape::default(), 0);
+    eventually(PATIENCE, || {
+        scrape = ours.scrape();
+        received = 5000 - sum(&scrape, "forward_dropped_total", None);
+        let mut targets = [dead, away, reads].into_iter();
+        let lost = |port| sum(&scrape, "target_records_lost_total", Some(port));
+        targets.all(|port| {
+            sum(&scrape, "target_records_received_total", Some(port)) == received
+                && accounted(&scrape, port) == received
+        }) && lost(dead) > 0
+            && lost(away) > 0
+    });
+    assert_eq!(sum(&scrape, "forward_records_total", None), 5000);
+    for port in [dead, away, reads] {
+        let of_target = sum(&scrape, "target_records_received_total", Some(port));
+        assert_eq!(of_target, received, "{port}");
+        assert_eq!(accounted(&scrape, port), received, "{port}");
+    }
+    let lost = |port| sum(&scrape, "target_records_lost_total", Some(port));
     assert!(
         lost(dead) > 0 && lost(away) > 0,
         "{} and {}",
