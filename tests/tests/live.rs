@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use kipfix_tests::netns::{self, Namespace};
 use kipfix_tests::peers::missing;
@@ -169,14 +168,7 @@ fn two_observers(network: Network) {
         Scrape::in_namespace(node.name(), format!("{host}:{port}").parse().unwrap())
     };
     for node in [&cluster.node_a, &cluster.node_b] {
-        let ready = || {
-            let answer = node.command("bash -c true").output();
-            answer.is_ok() && node_captures(node)
-        };
-        assert!(
-            program::eventually(Duration::from_secs(10), ready),
-            "a probe does not capture"
-        );
+        node.wait_until_ready(9473);
     }
 
     let mut iperf = cluster.server.command("iperf3 -s");
@@ -200,14 +192,6 @@ fn two_observers(network: Network) {
     program::output(&mut calls);
     drop(answering);
 
-    // Idle, lingering and active timeouts have passed; the records are on the wire and decided.
-    let kernel = Cluster::kernel(&cluster.node_a);
-    assert_eq!(
-        kernel,
-        Cluster::kernel(&cluster.node_b),
-        "nothing was lost between the nodes"
-    );
-    let want = [kernel[0].1, kernel[1].1];
     let forward = [
         "src_workload=\"client\"",
         "dst_workload=\"server\"",
@@ -224,11 +208,16 @@ fn two_observers(network: Network) {
             scrape.sum("kipfix_bytes_total", &back),
         ]
     };
-    let mut last = Scrape::default();
-    program::eventually(Duration::from_secs(25), || {
+    // Until idle, lingering and active timeouts have passed, and the records are on the wire and decided.
+    let (mut last, mut kernel) = (Scrape::default(), Default::default());
+    let mut want = [0; 2];
+    program::eventually(program::PATIENCE, || {
+        kernel = [&cluster.node_a, &cluster.node_b].map(Cluster::kernel);
+        want = kernel[0].map(|(_, octets)| octets);
         last = scrape(&cluster.node_b, 8080, "127.0.0.1");
         octets(&last) == want && last.sum("kipfix_collector_records_pending", &[]) == 0
     });
+    assert_eq!(kernel[0], kernel[1], "nothing was lost between the nodes");
     let probe_counters = || {
         [&cluster.node_a, &cluster.node_b]
             .map(|node| scrape(node, 9473, "127.0.0.1").text_without_zeros())
@@ -320,10 +309,4 @@ fn two_observers(network: Network) {
         assert_eq!(probe.terminate().0, Some(0));
     }
     assert_eq!(collector.terminate().0, Some(0));
-}
-
-/// True once a process has a packet socket in the namespace.
-fn node_captures(node: &Namespace) -> bool {
-    let text = node.command("cat /proc/net/packet").output().unwrap();
-    String::from_utf8_lossy(&text.stdout).lines().count() > 1
 }

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::flows::Flows;
@@ -59,7 +58,7 @@ fn a_narrow_path_gets_shorter_messages_and_nothing_is_lost() {
         taken.display()
     ));
     let tcpdump = Running::start(tcpdump.stdout(Stdio::null()).stderr(Stdio::null()));
-    assert!(program::eventually(Duration::from_secs(10), || taken.exists()));
+    assert!(program::eventually(program::PATIENCE, || taken.exists()));
     let collecting = collector_in(&far, "udp://0.0.0.0:4739", &log);
 
     let mut command = near.ours("kipfix-probe");
@@ -152,10 +151,12 @@ fn openssl_accepts_ipfix_over_tls_only_from_a_client_with_a_certificate() {
         command.arg("--read").arg(&path).args(["--export", &target]);
         let output = program::output(&mut command);
         let log = String::from_utf8(output.stderr).unwrap();
-        drop(running);
         if accepted {
+            // It ends after one connection, when it has written all of its data.
+            running.wait(program::PATIENCE);
             by_our_collector(&taken).assert_same(&truth.flows, "over TLS");
         } else {
+            drop(running);
             assert_eq!(std::fs::read(&taken).unwrap(), b"");
             let refusals = log.matches("certificate_refused").count();
             assert_eq!(refusals, 1, "logged once: {log}");
