@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::time::Duration;
 
 use flowproto::tcp::ConnectionState;
 use flowproto::{Address, FlowRecord};
@@ -552,7 +551,7 @@ fn the_api_requires_the_token_of_the_file_and_the_rest_does_not() {
     std::fs::rename(&next, &file).unwrap();
     let second = "Authorization: Bearer second-token\r\n";
     let is_accepted = || status("/api/v1/status", second) == 200;
-    assert!(eventually(Duration::from_secs(20), is_accepted));
+    assert!(eventually(program::PATIENCE, is_accepted));
     assert_eq!(status("/api/v1/status", first), 401);
     let loads = "kipfix_collector_api_token_loads_total";
     collector.counts(loads, &["ok"], 2);

@@ -9,7 +9,7 @@ use kipfix_tests::churn::{self, Churn};
 use kipfix_tests::cluster::Cluster;
 use kipfix_tests::fill::Plan;
 use kipfix_tests::objects::{self, Object};
-use kipfix_tests::program::eventually;
+use kipfix_tests::program::{PATIENCE, eventually};
 use serde_json::json;
 
 /// Returns the names of all objects of a kind in a namespace, or of those without one.
@@ -214,9 +214,9 @@ fn a_frozen_server_does_not_answer_until_it_is_thawed() {
             .to_owned()
     };
     server.freeze();
-    assert!(eventually(Duration::from_secs(2), || state() == "T"));
+    assert!(eventually(PATIENCE, || state() == "T"));
     server.thaw();
-    assert!(eventually(Duration::from_secs(5), || server
+    assert!(eventually(PATIENCE, || server
         .admin()
         .text("/readyz")
         .is_ok()));

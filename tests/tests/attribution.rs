@@ -11,14 +11,11 @@ use flowproto::{Address, FlowRecord};
 use kipfix_tests::api_server::ApiServer;
 use kipfix_tests::collector::{Collector, assert_members, flow, now, to_external};
 use kipfix_tests::objects::{self, Object};
-use kipfix_tests::program::eventually;
+use kipfix_tests::program::{PATIENCE, eventually};
 use serde_json::{Value, json};
 
 /// An external address without a name.
 const EXTERNAL: &str = "198.51.100.7";
-
-/// Maximum time for a change to get from the API server to a record.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn address(text: &str) -> Address {
     Address::from(text.parse::<IpAddr>().unwrap())

@@ -4,7 +4,6 @@
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use kipfix_tests::flows::Flows;
 use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port, probe};
@@ -330,7 +329,7 @@ fn a_full_disk_under_the_flow_log_is_logged_once_and_counted() {
         scrape.sum("kipfix_bytes_total", &[]) == truth.flows.totals().1
             && scrape.sum("kipfix_collector_flow_log_dropped_total", &["write_failed"]) > 0
     };
-    assert!(program::eventually(Duration::from_secs(10), counted));
+    assert!(program::eventually(program::PATIENCE, counted));
     let (code, printed) = ours.terminate();
     assert_eq!(code, Some(0));
     assert!(!printed.contains("panicked"), "{printed}");

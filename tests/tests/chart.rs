@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use kipfix_collector::inventory::cluster::ResourceKind;
 use kipfix_tests::api_server::{ApiServer, User};
@@ -163,7 +162,7 @@ fn every_recipe_is_valid_for_a_real_api_server() {
         .iter()
         .all(|file| folder.path().join(file).exists())
     };
-    assert!(eventually(Duration::from_secs(60), published));
+    assert!(eventually(program::PATIENCE, published));
     let conform = |manifests: &str| {
         let location = format!(
             "{}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json",

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use kipfix_tests::api_server::{ApiServer, User};
 use kipfix_tests::program::{self, eventually};
@@ -134,7 +133,7 @@ fn server() -> Option<Server> {
     }
     let wait = ["wait", "--for=condition=Established", "crd", "--all"];
     let are_served = || server.kubectl(&wait, "").status.success();
-    assert!(eventually(Duration::from_secs(60), are_served));
+    assert!(eventually(program::PATIENCE, are_served));
     let created = server.kubectl(&["create", "namespace", NAMESPACE], "");
     assert!(created.status.success());
     Some(server)

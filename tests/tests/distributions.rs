@@ -2,12 +2,10 @@
 //! its own namespace and addresses.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::time::Duration;
-
 use kipfix_tests::api_server::ApiServer;
 use kipfix_tests::collector::{Collector, assert_members, flow, to_external};
 use kipfix_tests::objects::{self, Object};
-use kipfix_tests::program::eventually;
+use kipfix_tests::program::{PATIENCE, eventually};
 use serde_json::json;
 
 /// A pod on a node, since a time in the past.
@@ -343,9 +341,7 @@ fn a_pod_on_a_failed_node_leaves_its_address_to_the_next_pod() {
     let ours = server.watching(&[]);
     let has_pod = |name: &str| {
         let pod = || ours.attribute(&to_external("10.56.0.5"))["sourcePodName"].clone();
-        let is_reached = eventually(Duration::from_secs(20), || {
-            pod().as_str().unwrap_or_default() == name
-        });
+        let is_reached = eventually(PATIENCE, || pod().as_str().unwrap_or_default() == name);
         assert!(is_reached, "{name}");
     };
     has_pod("old");

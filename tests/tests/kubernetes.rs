@@ -1,12 +1,10 @@
 //! The watches of Kubernetes, with a real API server that serves, refuses, delays and forbids them.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::time::Duration;
-
 use kipfix_tests::api_server::{ApiServer, StreamingLists, User};
 use kipfix_tests::collector::{Collector, assert_members, flow};
 use kipfix_tests::objects::{self, Object};
-use kipfix_tests::program::eventually;
+use kipfix_tests::program::{PATIENCE, eventually};
 use serde_json::json;
 
 const NS: &str = "shop";
@@ -68,7 +66,7 @@ fn attributed(lists: StreamingLists) {
         let line = ours.attribute(&flow("10.1.1.11", "10.1.2.10"));
         line["sourcePodName"] == "late"
     };
-    assert!(eventually(Duration::from_secs(10), known));
+    assert!(eventually(PATIENCE, known));
     ours.stop();
 }
 
@@ -121,7 +119,7 @@ fn attribution_continues_while_the_api_server_is_down() {
         let line = ours.attribute(&flow("10.1.1.11", "10.1.2.10"));
         line["sourcePodName"] == "late"
     };
-    assert!(eventually(Duration::from_secs(30), known));
+    assert!(eventually(PATIENCE, known));
     // The watch of a kind without events is up again, too.
     ours.counts("kipfix_collector_kubernetes_up", &["services"], 1);
 
@@ -153,7 +151,7 @@ fn a_forbidden_kind_is_off_and_the_others_are_used() {
         readiness = ours.readiness();
         readiness.starts_with("HTTP/1.1 200") && readiness.contains("services watch forbidden")
     };
-    assert!(eventually(Duration::from_secs(20), is_off), "{readiness}");
+    assert!(eventually(PATIENCE, is_off), "{readiness}");
     // Without the right to watch an optional kind, it is not reported.
     for kind in ["ciliumnodes", "egressips", "egresses", "resourceclaims"] {
         assert!(!readiness.contains(kind), "{readiness}");
@@ -184,7 +182,7 @@ fn install(server: &ApiServer, group: &str, version: &str, kind: &str, plural: &
     server.admin().create(definition);
     let api_version = format!("{group}/{version}");
     let is_served = || server.admin().list(&api_version, kind).is_ok();
-    assert!(eventually(Duration::from_secs(30), is_served));
+    assert!(eventually(PATIENCE, is_served));
 }
 
 #[test]
@@ -269,7 +267,7 @@ fn optional_kinds_are_used_if_the_cluster_has_them() {
         let line = ours.attribute(&flow("192.0.2.90", "198.51.100.7"));
         line["sourceNodeName"] == "node-b"
     };
-    assert!(eventually(Duration::from_secs(20), has_moved));
+    assert!(eventually(PATIENCE, has_moved));
 
     // Without the CiliumNode, the address is one of the pod CIDR.
     admin.delete(&cilium);
@@ -277,7 +275,7 @@ fn optional_kinds_are_used_if_the_cluster_has_them() {
         let line = ours.attribute(&flow("10.1.1.200", "10.1.2.10"));
         line["trafficClass"] == "pod_to_pod"
     };
-    assert!(eventually(Duration::from_secs(20), is_unassigned));
+    assert!(eventually(PATIENCE, is_unassigned));
     ours.stop();
 }
 
@@ -305,7 +303,7 @@ fn without_an_api_server_records_are_counted_by_address() {
         let line = ours.attribute(&flow("10.1.1.10", "10.1.2.10"));
         line["sourcePodName"] == "cart-0"
     };
-    assert!(eventually(Duration::from_secs(60), known));
+    assert!(eventually(PATIENCE, known));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use kipfix_tests::netns::{self, Namespace};
 use kipfix_tests::program::{self, Running, eventually, is_installed};
@@ -159,7 +158,7 @@ fn the_unit_grants_only_the_capabilities_for_capturing() {
         let table = std::fs::read_to_string(format!("/proc/{}/net/packet", probe.pid()));
         table.is_ok_and(|table| table.lines().count() > 1)
     };
-    assert!(eventually(Duration::from_secs(10), captures));
+    assert!(eventually(program::PATIENCE, captures));
     // The socket is there a moment before the right to open it is put away.
     let nothing_in_force = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", probe.pid())).unwrap();
@@ -167,12 +166,12 @@ fn the_unit_grants_only_the_capabilities_for_capturing() {
         in_force.unwrap().trim() == "0000000000000000"
     };
     assert!(
-        eventually(Duration::from_secs(5), nothing_in_force),
+        eventually(program::PATIENCE, nothing_in_force),
         "nothing is in force once it captures"
     );
     probe.terminate();
 
-    let (code, printed) = start("-all").wait(Duration::from_secs(10));
+    let (code, printed) = start("-all").wait(program::PATIENCE);
     assert_eq!(code, Some(1));
     assert!(
         printed.contains("the capability CAP_NET_RAW is missing"),

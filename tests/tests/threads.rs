@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::process::Stdio;
-use std::time::Duration;
 
 use kipfix_tests::netns::{self, Namespace};
 use kipfix_tests::peers::missing;
@@ -86,19 +85,19 @@ fn threads_meter_every_packet_once_and_both_directions_together() {
         let mut curl = node.command(&format!("curl -sf http://{ADMIN}/readyz"));
         curl.output().is_ok_and(|output| output.status.success())
     };
-    assert!(program::eventually(Duration::from_secs(10), is_ready));
+    assert!(program::eventually(program::PATIENCE, is_ready));
     assert_eq!(scrape().sum("kipfix_probe_interfaces", &[]), 1);
     let mut server = node.command("python3 -c");
     let server = Running::start(server.arg(SERVER).stderr(Stdio::null()));
     program::wait_for_tcp(server.pid(), 9000);
     let client = Running::start(peer.command("python3 -c").arg(CLIENT));
-    assert_eq!(client.wait(Duration::from_secs(60)).0, Some(0));
+    assert_eq!(client.wait(program::PATIENCE).0, Some(0));
     let is_metered = || {
         let metrics = scrape();
         let packets = metrics.sum("kipfix_probe_packets_metered_total", &[]);
         packets >= CLIENTS * (DATAGRAMS + CONNECTIONS * 8)
     };
-    assert!(program::eventually(Duration::from_secs(5), is_metered));
+    assert!(program::eventually(program::PATIENCE, is_metered));
     assert_eq!(probe.terminate().0, Some(0));
 
     let text = std::fs::read_to_string(&records).unwrap();

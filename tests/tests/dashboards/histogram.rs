@@ -3,7 +3,6 @@
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use flowproto::exporter::{ExportSession, ExportSettings, OutgoingMessage};
 use flowproto::tcp::{ConnectionState, Handshake};
@@ -70,7 +69,7 @@ fn assert_becomes(prometheus: &Prometheus, expr: &str, expected: f64) {
     let is_so = || value(prometheus, expr).is_some_and(|v| (v - expected).abs() < 1e-9);
     let found = || value(prometheus, expr);
     assert!(
-        eventually(Duration::from_secs(20), is_so),
+        eventually(program::PATIENCE, is_so),
         "{expr}: {:?} is not {expected}",
         found()
     );

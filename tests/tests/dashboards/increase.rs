@@ -86,7 +86,7 @@ fn compare(prometheus: &Path) {
     let prometheus = Prometheus::start_program(prometheus, &targets, &[]);
     // The first scrape may be some seconds after the start.
     let is_up = || !prometheus.query("up == 1").is_empty();
-    assert!(eventually(Duration::from_secs(30), is_up));
+    assert!(eventually(program::PATIENCE, is_up));
     let mut exporter = Exporter {
         socket: UdpSocket::bind("127.0.0.1:0").unwrap(),
         session: ExportSession::new(ExportSettings::default()),
@@ -100,7 +100,7 @@ fn compare(prometheus: &Path) {
     let scraped = |records: u32| {
         let wanted = f64::from(records * 1500);
         let complete = || value(&prometheus, "sum(kipfix_bytes_total)") == Some(wanted);
-        assert!(eventually(Duration::from_secs(30), complete));
+        assert!(eventually(program::PATIENCE, complete));
     };
     scraped(2 * 19);
     assert_increase(&prometheus, [2 * 19, 2 * 19]);

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::time::Duration;
 
 use kipfix_tests::collector::{self, Collector, flow};
 use kipfix_tests::program::{self, eventually};
@@ -176,7 +175,7 @@ fn what_prometheus_scrapes_answers_the_queries_of_earlier_versions() {
     let prometheus = Prometheus::start_honoring_labels("collector", &target);
     // Series are there from their beginning.
     let is_up = || !prometheus.query("up == 1").is_empty();
-    assert!(eventually(Duration::from_secs(30), is_up));
+    assert!(eventually(program::PATIENCE, is_up));
     send(&collector);
     for (conditions, values) in EARLIER {
         let metric = format!("kubecost_pod_network_egress_bytes_total{{{conditions}}}");
@@ -184,7 +183,7 @@ fn what_prometheus_scrapes_answers_the_queries_of_earlier_versions() {
         let total = format!("sum({metric}) {group}");
         let wanted = expected(values);
         let is_scraped = || by_pod(&prometheus, &total) == wanted;
-        assert!(eventually(Duration::from_secs(30), is_scraped), "{total}");
+        assert!(eventually(program::PATIENCE, is_scraped), "{total}");
         let increase = format!("sum(increase({metric}[1h])) {group}");
         let increase = by_pod(&prometheus, &increase);
         assert_eq!(

@@ -2,7 +2,6 @@
 
 use std::io::{PipeWriter, Write as _};
 use std::process::Stdio;
-use std::time::Duration;
 
 use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port, probe};
 use kipfix_tests::scrape::{body, get};
@@ -75,7 +74,7 @@ impl Pair {
         let metering = Running::start(command.stdin(reader).stderr(Stdio::null()));
         drop(command);
         let up = || std::net::TcpStream::connect(("127.0.0.1", admin)).is_ok();
-        assert!(program::eventually(Duration::from_secs(10), up));
+        assert!(program::eventually(program::PATIENCE, up));
         let mut header = std::fs::read(&capture).unwrap();
         let frames = header.split_off(24);
         Self {

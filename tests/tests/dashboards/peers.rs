@@ -3,8 +3,6 @@
 //! The queries are stated here as the panels and variables of these programs ask them: those of
 //! k8spacket's dashboard of metrics, and that of the node graph of Palark's collector.
 
-use std::time::Duration;
-
 use flowproto::FlowRecord;
 use flowproto::record::BiflowDirection;
 use flowproto::tcp::ConnectionState;
@@ -70,7 +68,7 @@ fn panels_of_other_programs_find_data_under_their_names() {
     let collector = Collector::with_inventory(INVENTORY, &arguments);
     let prometheus = Prometheus::start_honoring_labels("collector", &collector.http().to_string());
     let is_up = || !prometheus.query("up == 1").is_empty();
-    assert!(eventually(Duration::from_secs(30), is_up));
+    assert!(eventually(program::PATIENCE, is_up));
     for record in [connection(), connection()].concat() {
         collector.send(&record);
     }
@@ -79,7 +77,7 @@ fn panels_of_other_programs_find_data_under_their_names() {
             .query("increase(k8s_packet_bytes_sent_sum[1m]) > 0")
             .is_empty()
     };
-    assert!(eventually(Duration::from_secs(30), is_scraped));
+    assert!(eventually(program::PATIENCE, is_scraped));
     let ns = all_of(&prometheus, "k8s_packet_bytes_sent_sum", "ns");
     let of_ns = format!("k8s_packet_bytes_sent_sum{{ns=~\"{ns}\"}}");
     let workload = all_of(&prometheus, &of_ns, "src_name");

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 
-use kipfix_tests::program::{Running, eventually, free_tcp_port};
+use kipfix_tests::program::{PATIENCE, Running, eventually, free_tcp_port};
 use kipfix_tests::prometheus::TARGET_LABELS;
 use kipfix_tests::scrape::{body, encoded, get};
 
@@ -116,10 +115,7 @@ impl Prometheus {
             .stderr(Stdio::null());
         let running = Running::start(&mut command);
         let connects = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-        assert!(
-            eventually(Duration::from_secs(20), connects),
-            "Prometheus does not start"
-        );
+        assert!(eventually(PATIENCE, connects), "Prometheus does not start");
         let this = Self {
             port,
             running,
@@ -127,7 +123,7 @@ impl Prometheus {
         };
         let ready = || this.ask("/-/ready").contains("200 OK");
         assert!(
-            eventually(Duration::from_secs(20), ready),
+            eventually(PATIENCE, ready),
             "Prometheus does not become ready"
         );
         this

@@ -168,7 +168,7 @@ fn every_question_of_a_preset_finds_data() {
         open.retain(|question| !is_answered(question, &prometheus));
         open.is_empty()
     };
-    let is_complete = program::eventually(Duration::from_secs(60), are_answered);
+    let is_complete = program::eventually(program::PATIENCE, are_answered);
     let open = open
         .iter()
         .map(|question| (&question.source, &question.expr));

@@ -1,7 +1,6 @@
 //! What people already run, on either side.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use kipfix_tests::nodes::Nodes;
 use kipfix_tests::program::{self, Running, wait_for_udp};
@@ -58,7 +57,7 @@ pub fn third_parties_export_to_kipfix(nodes: &Nodes) {
             .stderr(Stdio::null());
         Running::start(command)
     };
-    let _softflowd = quiet(&mut softflowd);
+    let softflowd = quiet(&mut softflowd);
     let settings = folder.path().join("pmacctd.conf");
     let lines = [
         "daemonize: false",
@@ -71,8 +70,11 @@ pub fn third_parties_export_to_kipfix(nodes: &Nodes) {
     ];
     std::fs::write(&settings, lines.join("\n")).unwrap();
     let mut pmacctd = nodes.inside("node2", "pmacctd");
-    let _pmacctd = quiet(pmacctd.arg("-f").arg(&settings));
-    std::thread::sleep(Duration::from_secs(3));
+    let pmacctd = quiet(pmacctd.arg("-f").arg(&settings));
+    for exporter in [&softflowd, &pmacctd] {
+        program::wait_for_capture(exporter.pid());
+        program::wait_for_sleep(exporter.pid());
+    }
 
     let far = pod_address(nodes, "far");
     call(nodes, "client", &format!("udp {far}:7000 20 300 700"));
@@ -117,6 +119,8 @@ pub fn kipfix_exports_to_third_parties(nodes: &Nodes) {
     release.test();
     release.uninstall();
     assert!(nfcapd.is_alive());
+    program::wait_for_udp_read(nfcapd.pid(), 9995);
+    program::wait_for_sleep(nfcapd.pid());
     nfcapd.terminate();
     // Both nodes see each packet.
     let file = std::fs::read_dir(folder.path())

@@ -74,7 +74,9 @@ pub fn serve_outside(nodes: &Nodes) -> Running {
     let traffic = images::program("kipfix-traffic").unwrap();
     let mut command = nodes.inside("outside", traffic.to_str().unwrap());
     command.args(["serve", "7002"]).stdin(Stdio::null());
-    Running::start(&mut command)
+    let running = Running::start(&mut command);
+    program::wait_for_tcp(running.pid(), 7002);
+    running
 }
 
 /// Runs the traffic generator there.
