@@ -12,12 +12,13 @@
 //!
 //! [`top`] is a client of the API, for the terminal.
 //!
-//! What stages share stands on its own: [`clock`], [`http_client`], [`mod@inventory`] and its [`snapshots`]. [`explain`] prints savefiles
+//! What stages share stands on its own: [`clock`], [`http_client`], [`mod@inventory`], [`dense_map`] and [`snapshots`]. [`explain`] prints savefiles
 //! instead of counting them.
 
 pub mod aggregate;
 pub mod api;
 pub mod clock;
+pub mod dense_map;
 pub mod emit;
 pub mod explain;
 pub mod history;

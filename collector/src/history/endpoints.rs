@@ -78,20 +78,18 @@ impl EndpointTable {
         (table.octets <= max_octets).then_some(table)
     }
 
-    /// The slot of an endpoint, which the interval that begins at `begin` refers to. [`OTHER`] if
-    /// there is no room.
+    /// The slot of an endpoint, which is kept if it is new for the interval that begins at `begin`. [`OTHER`]
+    /// if there is no room.
     pub(super) fn slot(&mut self, endpoint: StoredEndpoint, begin: u64) -> EndpointSlot {
         let hash = self.hasher.hash_one(&endpoint);
         let known = self
             .slots
             .find(hash, |slot| get(&self.list, *slot) == Some(&endpoint));
         if let Some(slot) = known.copied() {
-            self.mark(slot, begin);
             return slot;
         }
         let octets = endpoint.octets();
         if self.octets.saturating_add(octets) > self.max_octets {
-            self.refused = self.refused.wrapping_add(1);
             return OTHER;
         }
         let list = Arc::make_mut(&mut self.list);
@@ -110,28 +108,34 @@ impl EndpointTable {
             *place = Some(Arc::new(endpoint));
         }
         self.octets += octets;
-        self.mark(slot, begin);
+        if let Some(last) = self.last_used.get_mut(index(slot)) {
+            *last = begin;
+        }
         let (list, hasher) = (&self.list, &self.hasher);
         let rehash = |slot: &EndpointSlot| get(list, *slot).map_or(0, |e| hasher.hash_one(e));
         self.slots.insert_unique(hash, slot, rehash);
         slot
     }
 
-    fn mark(&mut self, slot: EndpointSlot, begin: u64) {
-        if let Some(last) = self.last_used.get_mut(index(slot)) {
+    /// Records that an edge of the interval that begins at `begin` refers to a slot.
+    #[inline]
+    pub(super) fn refer(&mut self, slot: EndpointSlot, begin: u64) {
+        if slot == OTHER {
+            self.refused = self.refused.wrapping_add(1);
+        } else if let Some(last) = self.last_used.get_mut(index(slot)) {
             *last = begin.max(*last);
         }
     }
 
-    /// Removes the endpoints that no interval from `oldest_begin` on refers to.
-    pub(super) fn remove_unused(&mut self, oldest_begin: u64) {
+    /// Removes the endpoints that no interval from `oldest_begin` on refers to. True if there were any.
+    pub(super) fn remove_unused(&mut self, oldest_begin: u64) -> bool {
         let used = self.last_used.iter().zip(0..);
         let unused: Vec<EndpointSlot> = used
             .filter(|(last, slot)| **last < oldest_begin && get(&self.list, *slot).is_some())
             .map(|(_, slot)| slot)
             .collect();
         if unused.is_empty() {
-            return;
+            return false;
         }
         for slot in &unused {
             let Some(endpoint) = get(&self.list, *slot) else {
@@ -150,6 +154,7 @@ impl EndpointTable {
             }
         }
         self.free.extend(unused);
+        true
     }
 
     /// The endpoints by slot.
@@ -172,7 +177,7 @@ impl EndpointTable {
         self.octets
     }
 
-    /// Number of times that an endpoint found no room.
+    /// Number of references to [`OTHER`] for lack of room.
     pub(super) const fn refused(&self) -> u64 {
         self.refused
     }
@@ -204,9 +209,11 @@ mod tests {
         let first = table.slot(pod(1), 10);
         let second = table.slot(pod(2), 10);
         assert_eq!(table.slot(pod(1), 20), first);
+        table.refer(first, 20);
         assert_eq!(table.len(), 2);
         let before = table.list();
-        table.remove_unused(20);
+        assert!(table.remove_unused(20));
+        assert!(!table.remove_unused(20));
         assert_eq!(table.len(), 1);
         assert_eq!(table.slot(pod(3), 30), second);
         // A query that began earlier still sees what it referred to.
@@ -221,6 +228,9 @@ mod tests {
         assert_ne!(first, OTHER);
         assert_eq!(table.slot(pod(2), 1), OTHER);
         assert_eq!(table.slot(pod(1), 1), first);
+        for slot in [first, OTHER] {
+            table.refer(slot, 1);
+        }
         assert_eq!(table.refused(), 1);
         table.remove_unused(2);
         assert_eq!(table.octets(), 0);

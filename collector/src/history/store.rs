@@ -4,8 +4,6 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use kipfix_service::sync::lock;
 
 use super::current::{CurrentEdges, CurrentInterval};
@@ -18,6 +16,7 @@ use super::ring_settings::RingSettings;
 use super::saved::{SavedError, SavedHistory};
 use super::snapshot::{RingSnapshot, RingSpan, Snapshot};
 use crate::aggregate::{EdgeObserver, EdgeTable, HealthParts};
+use crate::dense_map::DenseMap;
 use crate::inventory::EndpointId;
 use crate::snapshots::Snapshots;
 
@@ -48,7 +47,7 @@ pub struct HistoryCounts {
     pub intervals_discarded: u64,
     /// Additions to `other`, because the current interval was full.
     pub edges_other: u64,
-    /// Endpoints that were replaced by `other`, because their table was full.
+    /// Ends of drained edges that were replaced by `other`, because the table of endpoints was full.
     pub endpoints_other: u64,
 }
 
@@ -73,8 +72,10 @@ struct State {
     /// Times in which no collector ran: begin and end.
     gaps: Vec<(u64, u64)>,
     generation: u64,
-    /// Slots of the endpoints of a table, while its edges are added.
-    slots: HashMap<EndpointId, EndpointSlot, RandomState>,
+    /// Slots of endpoints, as long as neither their names nor the endpoints in the slots change.
+    slots: DenseMap,
+    /// The snapshots whose names the endpoints in `slots` have.
+    snapshots: Option<Snapshots>,
 }
 
 impl History {
@@ -97,7 +98,8 @@ impl History {
             drained: started,
             gaps: Vec::new(),
             generation: 0,
-            slots: HashMap::default(),
+            slots: DenseMap::default(),
+            snapshots: None,
         };
         Self {
             settings,
@@ -211,7 +213,7 @@ impl State {
             return;
         }
         self.advance(time);
-        self.slots.clear();
+        self.use_snapshots(snapshots);
         for edge in edges.iter() {
             let health = edge.health.as_ref().map(Health::of);
             if health == Some(None) {
@@ -235,10 +237,23 @@ impl State {
             current,
             ..
         } = self;
-        *slots.entry(id).or_insert_with(|| {
+        let slot = slots.get(id.0).unwrap_or_else(|| {
             let endpoint = StoredEndpoint::new(snapshots.endpoint(id));
-            endpoints.slot(endpoint, current.begin)
-        })
+            let slot = endpoints.slot(endpoint, current.begin);
+            slots.insert(id.0, slot);
+            slot
+        });
+        endpoints.refer(slot, current.begin);
+        slot
+    }
+
+    /// Forgets the slots of endpoints that may have other names in these snapshots.
+    fn use_snapshots(&mut self, snapshots: &Snapshots) {
+        let current = self.snapshots.as_ref();
+        if !current.is_some_and(|current| current.is_same(snapshots)) {
+            self.slots.clear();
+            self.snapshots = Some(snapshots.clone());
+        }
     }
 
     /// Closes the current interval if it ended before `time`. It stays the current one if the clock
@@ -277,7 +292,9 @@ impl State {
         let begins = self.rings.iter().filter_map(Ring::oldest_begin);
         let oldest = begins.min().unwrap_or(self.current.begin);
         let oldest = oldest.min(self.current.begin);
-        self.endpoints.remove_unused(oldest);
+        if self.endpoints.remove_unused(oldest) {
+            self.slots.clear();
+        }
         self.generation
     }
 
@@ -296,6 +313,7 @@ impl State {
         let max_octets = self.endpoints.max_octets();
         self.endpoints = EndpointTable::restored(list, saved.last_used(), max_octets)
             .ok_or(SavedError::TooLarge)?;
+        self.slots.clear();
         let from = saved.rings.iter().map(|ring| ring.complete_from).min();
         for (ring, saved) in self.rings.iter_mut().zip(saved.rings) {
             ring.restore(saved);

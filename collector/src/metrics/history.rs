@@ -28,7 +28,7 @@ pub(super) fn declare(table: &mut Declarations<'_, Totals>) {
     );
     table.counter(
         "history_endpoints_other_total",
-        "Endpoints replaced by other because history_size was reached.",
+        "Ends of edges added to other because history_size was reached.",
         |t| t.history.endpoints_other,
     );
     recent_records(table);

@@ -29,7 +29,7 @@ const PROBE: Order<'_> = &[
 const COLLECTOR: Order<'_> = &[
     &["clock", "http_client", "interval_map"],
     &["inventory"],
-    &["snapshots"],
+    &["dense_map", "snapshots"],
     &["receive"],
     &["pipeline"],
     &["aggregate"],

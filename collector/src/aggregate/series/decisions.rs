@@ -13,6 +13,7 @@ use super::super::edge::Edge;
 use super::super::expression::Expression;
 use super::super::field::{Field, FieldSource as _};
 use super::determinant::Determinant;
+use crate::dense_map::DenseMap;
 
 /// Different values of a part of a filter, with which its decisions are remembered.
 const MAX_VALUES: usize = 1 << 8;
@@ -35,7 +36,7 @@ struct Part {
     determinant: Determinant,
     fields: Vec<Field>,
     /// Numbers of values by the key of their determinant: at most one for each endpoint of the snapshots.
-    known: HashMap<u32, u32, RandomState>,
+    known: DenseMap,
     /// Numbers of values.
     values: HashMap<String, u32, RandomState>,
 }
@@ -107,8 +108,8 @@ impl Part {
     /// many.
     fn number(&mut self, edge: &Edge<'_>, text: &mut String) -> Option<u32> {
         let key = self.determinant.key(edge);
-        if let Some(number) = self.known.get(&key) {
-            return Some(*number);
+        if let Some(number) = self.known.get(key) {
+            return Some(number);
         }
         text.clear();
         for field in &self.fields {
@@ -135,7 +136,7 @@ fn parts<'a>(fields: impl Iterator<Item = &'a Field>) -> Option<Box<[Part]>> {
             None => parts.push(Part {
                 determinant,
                 fields: vec![field.clone()],
-                known: HashMap::default(),
+                known: DenseMap::default(),
                 values: HashMap::default(),
             }),
         }

@@ -35,7 +35,7 @@ impl Determinant {
     }
 
     /// A number that edges have in common if the fields have the same values, as long as the snapshots are
-    /// the same.
+    /// the same. That of an endpoint of the cluster or of places is small.
     pub(super) fn key(self, edge: &Edge<'_>) -> u32 {
         match self {
             Self::Endpoint(side) => edge.endpoint(side).unwrap_or(EndpointId(u32::MAX)).0,
@@ -44,7 +44,7 @@ impl Determinant {
                 let is_same_node = source.node.is_some() && source.node == destination.node;
                 let kinds = [source.kind, destination.kind].map(|kind| kind.into_usize());
                 let [source, destination] = kinds.map(|kind| u32::try_from(kind).unwrap_or(0));
-                source << 16 | destination << 8 | u32::from(is_same_node)
+                source << 4 | destination << 1 | u32::from(is_same_node)
             }
         }
     }

@@ -3,13 +3,12 @@
 
 use std::ops::Range;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use kipfix_service::exposition::text;
 
 use super::super::family::Label;
 use super::determinant::Determinant;
 use super::fragments::FragmentTable;
+use crate::dense_map::DenseMap;
 
 /// Labels that follow each other and are determined alike.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ pub(super) struct LabelGroup {
     pub(super) determinant: Option<Determinant>,
     pub(super) texts: FragmentTable,
     /// Fragments by the key of their determinant, as long as neither names nor fragments change.
-    pub(super) known: HashMap<u32, u32, RandomState>,
+    pub(super) known: DenseMap,
 }
 
 /// The groups of labels. `has_constant`: there is a label before them.
@@ -36,7 +35,7 @@ pub(super) fn groups(labels: &[Label], has_constant: bool) -> Vec<LabelGroup> {
                 is_continuation: has_constant || at > 0,
                 determinant,
                 texts: FragmentTable::default(),
-                known: HashMap::default(),
+                known: DenseMap::default(),
             }),
         }
     }

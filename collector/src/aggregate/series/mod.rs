@@ -31,10 +31,10 @@ use super::needs::FamilyNeeds;
 use super::open_connections::OpenEdge;
 use crate::clock::Now;
 use crate::snapshots::Snapshots;
-use set::{Expiry, SeriesSet};
+use set::{Expiry, NamedEdge, SeriesSet};
 
 /// Edges that are added while the lock is held.
-const CHUNK_EDGES: usize = 256;
+const CHUNK_EDGES: usize = 128;
 /// Rows that are checked for expiry while the lock is held.
 const CHUNK_ROWS: usize = 4096;
 
@@ -115,13 +115,23 @@ impl SeriesTable {
 
     /// Adds edges. The lock is taken for a chunk of edges at a time.
     pub fn merge(&self, snapshots: &Snapshots, edges: &EdgeTable, now: Now) {
-        let mut edges = edges.iter().peekable();
-        while edges.peek().is_some() {
-            let mut rows = lock(&self.rows);
-            rows.use_snapshots(snapshots);
-            for edge in edges.by_ref().take(CHUNK_EDGES) {
-                rows.add(snapshots, &edge, now);
+        self.add(snapshots, edges.iter(), now);
+    }
+
+    fn add<'a>(
+        &self,
+        snapshots: &'a Snapshots,
+        edges: impl Iterator<Item = CountedEdge<'a>>,
+        now: Now,
+    ) {
+        let edges = edges.map(|counted| (Edge::new(snapshots, &counted), counted));
+        let mut edges = edges.fuse();
+        loop {
+            let chunk: [Option<NamedEdge<'_>>; CHUNK_EDGES] = std::array::from_fn(|_| edges.next());
+            if chunk.iter().all(Option::is_none) {
+                return;
             }
+            lock(&self.rows).add(snapshots, &chunk, now);
         }
     }
 
@@ -130,13 +140,7 @@ impl SeriesTable {
         if !self.needs().health.has_open_connections {
             return;
         }
-        for chunk in open.chunks(CHUNK_EDGES) {
-            let mut rows = lock(&self.rows);
-            rows.use_snapshots(snapshots);
-            for edge in chunk {
-                rows.add(snapshots, &edge.counted(), now);
-            }
-        }
+        self.add(snapshots, open.iter().map(OpenEdge::counted), now);
         for set in &mut lock(&self.rows).sets {
             set.end_levels();
         }
@@ -191,13 +195,12 @@ impl SeriesTable {
 }
 
 impl Rows {
-    /// Adds an edge to the sets that it belongs to.
-    #[inline]
-    fn add(&mut self, snapshots: &Snapshots, counted: &CountedEdge<'_>, now: Now) {
-        let fields = Edge::new(snapshots, counted);
+    /// Adds edges to the sets that they belong to.
+    fn add(&mut self, snapshots: &Snapshots, edges: &[Option<NamedEdge<'_>>], now: Now) {
+        self.use_snapshots(snapshots);
         for set in &mut self.sets {
-            let is_other = set.add(&fields, counted, now);
-            self.other = self.other.wrapping_add(is_other.into());
+            let others = u64::try_from(set.add(edges, now)).unwrap_or(u64::MAX);
+            self.other = self.other.wrapping_add(others);
         }
     }
 

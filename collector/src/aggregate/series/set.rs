@@ -69,15 +69,20 @@ pub(super) struct RowTimes {
     pub(super) last_milliseconds: u64,
 }
 
-/// Buffers for one edge.
+/// Buffers for some edges, or for one of them.
 #[derive(Debug, Default)]
 struct Scratch {
+    /// The row of each edge, if it has one.
+    rows: Vec<Option<u32>>,
     value: String,
     text: Vec<u8>,
     /// The fragment of each group, or its text if no row has it.
     found: Vec<Result<u32, Range<usize>>>,
     fragments: Vec<u32>,
 }
+
+/// An edge as a source of names, and what was counted of it.
+pub(super) type NamedEdge<'a> = (Edge<'a>, CountedEdge<'a>);
 
 /// Which rows [`SeriesSet::expire`] removes.
 #[derive(Clone, Copy, Debug)]
@@ -184,26 +189,46 @@ impl SeriesSet {
         self.decisions.forget();
     }
 
-    /// Adds an edge, if it belongs to the families. True if it was counted as `other`.
-    pub(super) fn add(&mut self, edge: &Edge<'_>, counted: &CountedEdge<'_>, now: Now) -> bool {
+    /// Adds edges, if they belong to the families. Returns how many were counted as `other`.
+    pub(super) fn add(&mut self, edges: &[Option<NamedEdge<'_>>], now: Now) -> usize {
+        let edges = edges.iter().flatten();
+        // First the rows of all edges are found. Then these are added to, which do not depend on each other, so that
+        // their cache misses overlap.
+        let mut rows = std::mem::take(&mut self.scratch.rows);
+        rows.clear();
+        rows.extend(edges.clone().map(|edge| self.row(edge, now)));
+        for ((_, counted), row) in edges.zip(&rows) {
+            if let Some(row) = row {
+                self.add_to(*row, counted, now);
+            }
+        }
+        let is_other = |row: &&Option<u32>| row.is_some() && **row == self.other;
+        let others = rows.iter().filter(is_other).count();
+        self.scratch.rows = rows;
+        others
+    }
+
+    /// The row of an edge. `None` if it does not belong to the families.
+    fn row(&mut self, (edge, counted): &NamedEdge<'_>, now: Now) -> Option<u32> {
         let is_of_edge = |column: &Column| column.part() == counted.part();
         if !self.columns.iter().any(is_of_edge) {
-            return false;
+            return None;
         }
         if let Some(filter) = &self.layout.filter
             && !self.decisions.matches(filter, edge)
         {
-            return false;
+            return None;
         }
         let known = self.find_fragments(edge);
         let known = known.then(|| self.find_row()).flatten();
         let row = known.or_else(|| self.insert(now));
-        let (row, is_other) = match row {
-            Some(row) => (row, false),
-            None => (self.other(now), true),
-        };
-        let Some(at) = usize::try_from(row).ok() else {
-            return is_other;
+        Some(row.unwrap_or_else(|| self.other(now)))
+    }
+
+    #[inline]
+    fn add_to(&mut self, row: u32, counted: &CountedEdge<'_>, now: Now) {
+        let Ok(at) = usize::try_from(row) else {
+            return;
         };
         let all = match counted.part() {
             EdgePart::OpenConnections => &mut self.levels,
@@ -226,7 +251,6 @@ impl SeriesSet {
         if let Some(times) = self.times.get_mut(at) {
             times.last_milliseconds = now.monotonic_milliseconds;
         }
-        is_other
     }
 
     /// Shows the levels that were added since the last call. Those of other rows are 0.
@@ -251,8 +275,8 @@ impl SeriesSet {
         let mut all = true;
         for group in &mut self.groups {
             let key = group.determinant.map(|of| of.key(edge));
-            if let Some(fragment) = key.and_then(|key| group.known.get(&key)) {
-                found.push(Ok(*fragment));
+            if let Some(fragment) = key.and_then(|key| group.known.get(key)) {
+                found.push(Ok(fragment));
                 continue;
             }
             let begin = text.len();

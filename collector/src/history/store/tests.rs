@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::aggregate::field::EndpointField;
 use crate::history::{EdgesQuery, Order, TimeBounds};
 use crate::inventory::{Endpoint, EndpointKind, IndexWriter};
 use crate::pipeline::{FlowHealth, Measures};
@@ -217,6 +218,18 @@ fn the_memory_is_limited_with_health_and_edges_without_health_do_not_pay_for_it(
     assert!(health_octets < 2 * traffic_octets, "{health_octets}");
 }
 
+/// The names of all sources.
+fn source_pods(history: &History) -> Vec<String> {
+    let snapshot = history.snapshot();
+    let intervals = snapshot.rings.iter().flat_map(|ring| &ring.intervals);
+    let slots = intervals.flat_map(|interval| interval.keys());
+    let names = slots.map(|(source, _)| {
+        let endpoint = crate::history::endpoints::get(&snapshot.endpoints, source);
+        endpoint.unwrap().text(EndpointField::Pod).to_owned()
+    });
+    names.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 #[test]
 fn endpoints_are_forgotten_with_their_last_interval() {
     let rings = vec!["10s/1m".parse().unwrap()];
@@ -241,7 +254,13 @@ fn endpoints_are_forgotten_with_their_last_interval() {
         drain(&history, &snapshots, &edges, START + at * 10_000);
     }
     assert_eq!(history.counts().endpoints, 2);
-    for at in 12..30 {
+    assert_eq!(source_pods(&history), ["pod-2"]);
+    // One is used again after it was forgotten. Nothing changed in the snapshots.
+    let edges = table([(ids[0], ids[3])]);
+    drain(&history, &snapshots, &edges, START + 12 * 10_000);
+    assert_eq!(history.counts().endpoints, 3);
+    assert_eq!(source_pods(&history), ["pod-0", "pod-2"]);
+    for at in 13..30 {
         drain(&history, &snapshots, &table([]), START + at * 10_000);
     }
     let counts = history.counts();
