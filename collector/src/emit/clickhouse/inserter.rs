@@ -8,7 +8,9 @@ use ring::rand::SecureRandom as _;
 
 use super::request::{self, Answer, MAX_RESPONSE_OCTETS};
 use super::target::ClickHouseTarget;
-use crate::emit::delivery::{Chunk, Client, ConnectError, Progress, Stream, read_password};
+use crate::emit::delivery::{
+    Chunk, Client, Compressor, ConnectError, Progress, Stream, read_password,
+};
 
 /// Maximum time of a connection attempt, and of each read and write.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,6 +22,7 @@ const TOKEN_OCTETS: usize = 16;
 pub struct Inserter {
     target: ClickHouseTarget,
     batch_octets: usize,
+    compressor: Compressor,
     body: Vec<u8>,
     response: Vec<u8>,
 }
@@ -30,6 +33,7 @@ impl Inserter {
     pub fn new(target: ClickHouseTarget) -> Self {
         Self {
             batch_octets: usize::try_from(target.batch.bytes()).unwrap_or(usize::MAX),
+            compressor: Compressor::new(target.compression),
             target,
             body: Vec::new(),
             response: Vec::new(),
@@ -46,7 +50,7 @@ impl Inserter {
             return false;
         };
         self.body.clear();
-        if let Err(error) = self.target.compression.compress(rows, &mut self.body) {
+        if let Err(error) = self.compressor.compress(rows, &mut self.body) {
             progress.warn(&format!("cannot compress rows: {error}"));
             progress.lost(LossReason::Failed, records);
             return true;

@@ -31,53 +31,64 @@ impl Compression {
             _ => Err(parameter.invalid("lz4, gzip or none")),
         }
     }
+}
+
+/// Compresses batches.
+#[derive(Debug)]
+pub(in crate::emit) struct Compressor {
+    compression: Compression,
+    /// Room for a compressed block, which is used again because it must be initialised.
+    room: Vec<u8>,
+}
+
+impl Compressor {
+    pub(in crate::emit) const fn new(compression: Compression) -> Self {
+        Self {
+            compression,
+            room: Vec::new(),
+        }
+    }
+
+    pub(in crate::emit) const fn compression(&self) -> Compression {
+        self.compression
+    }
 
     /// Appends the compressed octets.
-    pub(in crate::emit) fn compress(self, octets: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        match self {
-            Self::None => out.extend_from_slice(octets),
-            Self::Gzip => {
+    pub(in crate::emit) fn compress(&mut self, octets: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        match self.compression {
+            Compression::None => out.extend_from_slice(octets),
+            Compression::Gzip => {
                 let mut encoder = GzEncoder::new(out, flate2::Compression::fast());
                 encoder.write_all(octets)?;
                 encoder.finish()?;
             }
-            Self::Lz4 => {
-                lz4_frame(octets, out)?;
+            Compression::Lz4 => {
+                self.lz4_frame(octets, out)?;
             }
         }
         Ok(())
     }
-}
 
-/// Appends an LZ4 frame. The frame encoder of the crate is not used because it clears buffers of the size of a block
-/// for each frame, which takes several times as long as the compression.
-fn lz4_frame(octets: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    out.extend_from_slice(&LZ4_HEADER);
-    for block in octets.chunks(LZ4_BLOCK_OCTETS) {
-        let at = out.len();
+    /// Appends an LZ4 frame. The frame encoder of the crate is not used because it clears buffers of the size of a block
+    /// for each frame, which takes several times as long as the compression.
+    fn lz4_frame(&mut self, octets: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        out.extend_from_slice(&LZ4_HEADER);
+        for block in octets.chunks(LZ4_BLOCK_OCTETS) {
+            let room = get_maximum_output_size(block.len());
+            if self.room.len() < room {
+                self.room.resize(room, 0);
+            }
+            let length = compress_into(block, &mut self.room).map_err(io::Error::other)?;
+            let compressed = self.room.get(..length).filter(|c| c.len() < block.len());
+            let (stored, flag) = compressed.map_or((block, LZ4_UNCOMPRESSED), |c| (c, 0));
+            let length = u32::try_from(stored.len()).map_err(io::Error::other)? | flag;
+            out.extend_from_slice(&length.to_le_bytes());
+            out.extend_from_slice(stored);
+        }
+        // The end mark.
         out.extend_from_slice(&[0; size_of::<u32>()]);
-        let begin = out.len();
-        out.resize(
-            begin.saturating_add(get_maximum_output_size(block.len())),
-            0,
-        );
-        let room = out.get_mut(begin..).unwrap_or_default();
-        let mut length = compress_into(block, room).map_err(io::Error::other)?;
-        out.truncate(begin.saturating_add(length));
-        let mut flag = 0;
-        if length >= block.len() {
-            out.truncate(begin);
-            out.extend_from_slice(block);
-            (length, flag) = (block.len(), LZ4_UNCOMPRESSED);
-        }
-        let length = u32::try_from(length).map_err(io::Error::other)? | flag;
-        if let Some(place) = out.get_mut(at..begin) {
-            place.copy_from_slice(&length.to_le_bytes());
-        }
+        Ok(())
     }
-    // The end mark.
-    out.extend_from_slice(&[0; size_of::<u32>()]);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -105,6 +116,7 @@ mod tests {
         let text = b"pod-1 to pod-2, ".repeat(1 << 19);
         let long = text.len();
         assert!(long > LZ4_BLOCK_OCTETS);
+        let mut lz4 = Compressor::new(Compression::Lz4);
         for (octets, longest) in [
             (Vec::new(), 11),
             (b"x".to_vec(), 20),
@@ -112,7 +124,7 @@ mod tests {
             (noise(100_000), 100_020),
         ] {
             let mut out = b"before".to_vec();
-            Compression::Lz4.compress(&octets, &mut out).unwrap();
+            lz4.compress(&octets, &mut out).unwrap();
             let frame = &out[b"before".len()..];
             assert!(
                 frame.len() <= longest,

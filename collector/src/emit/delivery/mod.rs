@@ -12,7 +12,7 @@ mod sink;
 mod stream;
 
 pub use chunk::{Chunk, Entry};
-pub(super) use compression::Compression;
+pub(super) use compression::{Compression, Compressor};
 pub(super) use parameters::Parameters;
 pub use progress::Progress;
 pub use sink::{Delivery, DeliverySettings, DeliverySink};

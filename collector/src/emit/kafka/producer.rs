@@ -10,13 +10,13 @@ use super::errors::{self, Reaction};
 use super::record_batch::{self, BatchHeader, MAX_RECORD_OVERHEAD};
 use super::requests::{self, Api, ProducerId};
 use super::target::KafkaTarget;
-use crate::emit::delivery::{Chunk, Client, Progress};
+use crate::emit::delivery::{Chunk, Client, Compressor, Progress};
 
 /// Octets of the records of a batch, before compression. Brokers accept 1 MiB after it by default.
 const MAX_BATCH_OCTETS: usize = 512 << 10;
 /// A batch that the broker refuses as too large is split, and so are later ones, down to this size.
 const MIN_BATCH_OCTETS: usize = 16 << 10;
-/// Octets of the batches of a request.
+/// No more batches are added to a request of this size.
 const MAX_REQUEST_OCTETS: usize = 4 << 20;
 /// Octets of the room that is kept for later batches.
 const MAX_SPARE_OCTETS: usize = 8 << 20;
@@ -28,10 +28,7 @@ pub struct Producer {
     id: Option<ProducerId>,
     partitions: Vec<Partition>,
     max_batch_octets: usize,
-    /// The batch that is being sent.
-    batch: Vec<u8>,
-    /// The batches of a request.
-    body: Vec<u8>,
+    compressor: Compressor,
     /// Batches whose room is used again.
     spare: Vec<Batch>,
     /// Octets of that room.
@@ -63,12 +60,11 @@ impl Producer {
     #[must_use]
     pub fn new(target: KafkaTarget) -> Self {
         Self {
+            compressor: Compressor::new(target.compression),
             cluster: Cluster::new(target),
             id: None,
             partitions: Vec::new(),
             max_batch_octets: MAX_BATCH_OCTETS,
-            batch: Vec::new(),
-            body: Vec::new(),
             spare: Vec::new(),
             spare_octets: 0,
         }
@@ -167,38 +163,40 @@ impl Producer {
         id: ProducerId,
         progress: &mut Progress,
     ) -> Result<Vec<usize>, Failure> {
-        self.body.clear();
-        let compression = self.cluster.target().compression;
-        let mut count = 0;
-        for index in &indexes {
-            let partition = self.partitions.get_mut(*index);
-            let sequence = partition.as_ref().map_or(0, |p| p.sequence);
-            let Some(batch) = partition.and_then(|p| p.batches.front_mut()) else {
-                continue;
-            };
-            if self.body.len() > MAX_REQUEST_OCTETS {
-                break;
-            }
-            batch.was_sent = true;
-            let header = BatchHeader {
-                producer: id,
-                sequence,
-                records: i32::try_from(batch.records.len()).unwrap_or(i32::MAX),
-                timestamp: batch.timestamp,
-            };
-            record_batch::batch(&header, &batch.octets, compression, &mut self.batch);
-            let index = i32::try_from(*index).unwrap_or(i32::MAX);
-            requests::partition(index, &self.batch, &mut self.body);
-            count += 1;
-        }
-        indexes.truncate(count);
+        let (partitions, compressor) = (&mut self.partitions, &mut self.compressor);
         let topic = self.cluster.target().topic.clone();
         let timeout = i32::try_from(REQUEST_TIMEOUT.as_millis() / 2).unwrap_or(i32::MAX);
         let connection = self.cluster.connection(leader, progress)?;
+        let mut count = 0;
+        let batches = |out: &mut Vec<u8>| {
+            for index in &indexes {
+                let partition = partitions.get_mut(*index);
+                let sequence = partition.as_ref().map_or(0, |p| p.sequence);
+                let Some(batch) = partition.and_then(|p| p.batches.front_mut()) else {
+                    continue;
+                };
+                if out.len() > MAX_REQUEST_OCTETS {
+                    break;
+                }
+                batch.was_sent = true;
+                let header = BatchHeader {
+                    producer: id,
+                    sequence,
+                    records: i32::try_from(batch.records.len()).unwrap_or(i32::MAX),
+                    timestamp: batch.timestamp,
+                };
+                let index = i32::try_from(*index).unwrap_or(i32::MAX);
+                let batch =
+                    |out: &mut _| record_batch::batch(&header, &batch.octets, compressor, out);
+                requests::partition(index, batch, out);
+                count += 1;
+            }
+            count
+        };
         let written = connection.send(Api::PRODUCE, |out| {
-            requests::produce(&topic, timeout, count, out);
-            out.extend_from_slice(&self.body);
+            requests::produce(&topic, timeout, batches, out);
         });
+        indexes.truncate(count);
         match written {
             Ok(_) => Ok(indexes),
             Err(error) => Err(self.cluster.failure(leader, progress, error.into())),

@@ -2,7 +2,7 @@
 
 use super::requests::ProducerId;
 use super::wire::{Writer, zigzag, zigzag_octets};
-use crate::emit::delivery::Compression;
+use crate::emit::delivery::{Compression, Compressor};
 
 /// Octets of a batch before its records.
 const HEADER_OCTETS: usize = 61;
@@ -61,25 +61,26 @@ pub(super) struct BatchHeader {
     pub(super) timestamp: i64,
 }
 
-/// Writes a batch of encoded records to `out`, which is cleared. Records that do not become smaller are not compressed.
+/// Appends a batch of encoded records. Records that do not become smaller are not compressed.
 pub(super) fn batch(
     header: &BatchHeader,
     records: &[u8],
-    compression: Compression,
+    compressor: &mut Compressor,
     out: &mut Vec<u8>,
 ) {
-    out.clear();
-    out.resize(HEADER_OCTETS, 0);
-    let is_compressed = compression != Compression::None
-        && compression.compress(records, out).is_ok()
-        && out.len() < records.len().saturating_add(HEADER_OCTETS);
-    let attribute = if is_compressed {
-        attribute(compression)
-    } else {
-        out.truncate(HEADER_OCTETS);
+    let begin = out.len();
+    out.extend_from_slice(&[0; HEADER_OCTETS]);
+    let body = out.len();
+    let mut compression = compressor.compression();
+    let is_smaller = compression != Compression::None
+        && compressor.compress(records, out).is_ok()
+        && out.len() < records.len().saturating_add(body);
+    if !is_smaller {
+        compression = Compression::None;
+        out.truncate(body);
         out.extend_from_slice(records);
-        attribute(Compression::None)
-    };
+    }
+    let out = out.get_mut(begin..).unwrap_or_default();
     let length = out.len().saturating_sub(UNCOUNTED_OCTETS);
     let mut head = Vec::with_capacity(HEADER_OCTETS);
     let mut writer = Writer(&mut head);
@@ -88,7 +89,7 @@ pub(super) fn batch(
     writer.int32(-1);
     writer.0.push(2);
     writer.int32(0);
-    writer.int16(attribute);
+    writer.int16(attribute(compression));
     writer.int32(header.records.saturating_sub(1));
     writer.int64(header.timestamp);
     writer.int64(header.timestamp);
@@ -155,8 +156,14 @@ mod tests {
             (Compression::Gzip, 1),
             (Compression::Lz4, 3),
         ] {
-            let mut out = Vec::new();
-            batch(&HEADER, &records, compression, &mut out);
+            let mut out = b"before".to_vec();
+            batch(
+                &HEADER,
+                &records,
+                &mut Compressor::new(compression),
+                &mut out,
+            );
+            let out = out.split_off(b"before".len());
             let length = i32::from_be_bytes(out[8..12].try_into().unwrap());
             assert_eq!(usize::try_from(length).unwrap(), out.len() - 12);
             let checksum = u32::from_be_bytes(out[17..21].try_into().unwrap());
@@ -169,7 +176,8 @@ mod tests {
     #[test]
     fn records_that_do_not_become_smaller_are_not_compressed() {
         let mut out = Vec::new();
-        batch(&HEADER, b"x", Compression::Lz4, &mut out);
+        let mut lz4 = Compressor::new(Compression::Lz4);
+        batch(&HEADER, b"x", &mut lz4, &mut out);
         assert_eq!(out.len(), HEADER_OCTETS + 1);
         assert_eq!(out[21..23], [0, 0]);
     }

@@ -120,22 +120,32 @@ pub(super) fn read_producer_id(
     })
 }
 
-/// Begins a Produce request for one topic. The batches follow, each with [`partition`].
-pub(super) fn produce(topic: &str, timeout_ms: i32, partitions: usize, out: &mut Vec<u8>) {
+/// Asks to store batches in partitions of a topic. `partitions` appends them, each with [`partition`], and returns their
+/// number.
+pub(super) fn produce(
+    topic: &str,
+    timeout_ms: i32,
+    partitions: impl FnOnce(&mut Vec<u8>) -> usize,
+    out: &mut Vec<u8>,
+) {
     let mut writer = Writer(out);
     writer.null_string();
     writer.int16(ACKS_ALL);
     writer.int32(timeout_ms);
     writer.length(1);
     writer.string(topic);
-    writer.length(partitions);
+    writer.counted(partitions);
 }
 
 /// Appends the batch of a partition to a Produce request.
-pub(super) fn partition(index: i32, batch: &[u8], out: &mut Vec<u8>) {
+pub(super) fn partition(index: i32, batch: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
     let mut writer = Writer(out);
     writer.int32(index);
-    writer.bytes(batch);
+    writer.counted(|out| {
+        let begin = out.len();
+        batch(out);
+        out.len().saturating_sub(begin)
+    });
 }
 
 /// Partition and error of each batch.

@@ -42,6 +42,18 @@ impl Writer<'_> {
         self.length(octets.len());
         self.0.extend_from_slice(octets);
     }
+
+    /// The number that `write` returns, in front of what it appends.
+    pub(super) fn counted(&mut self, write: impl FnOnce(&mut Vec<u8>) -> usize) {
+        let begin = self.0.len();
+        self.int32(0);
+        let count = write(self.0);
+        let count = i32::try_from(count).unwrap_or(i32::MAX).to_be_bytes();
+        let place = self.0.get_mut(begin..);
+        if let Some(place) = place.and_then(<[u8]>::first_chunk_mut) {
+            *place = count;
+        }
+    }
 }
 
 /// Appends a number in zigzag encoding, as in protobuf.
