@@ -28,8 +28,17 @@ export RUST_LOG=info
 start() {
     local name=$1
     shift
+    : >"$run/$name.out"
     "$@" </dev/null >"$run/$name.out" 2>"$run/$name.log" &
     pids+=($!)
+}
+
+# Waits until what was started last has printed a number of lines.
+printed() {
+    until [ "$(wc -l <"$run/$1.out")" -eq "$2" ]; do
+        kill -0 "${pids[-1]}"
+        sleep 0.1
+    done
 }
 
 stop_all() {
@@ -159,15 +168,11 @@ live() {
             --interface eth0 --export udp://10.9.0.100:4739 --node-name "$node" \
             --active-timeout 5s --idle-timeout 1s --admin 127.0.0.1:9473
     done
-    : >"$run/forward.out"
     start forward "$bin/kipfix-demo" forward \
         "/run/netns/$prefix-collector=127.0.0.1:8080=8080" \
         "/run/netns/$prefix-node-a=127.0.0.1:9473=9473" \
         "/run/netns/$prefix-node-b=127.0.0.1:9473=9474"
-    until [ "$(wc -l <"$run/forward.out")" -eq 3 ]; do
-        kill -0 "${pids[-1]}"
-        sleep 0.1
-    done
+    printed forward 3
     mapfile -t ports <"$run/forward.out"
     collector=${ports[0]} probes=("${ports[@]:1}")
     ready "$collector"
@@ -177,6 +182,7 @@ live() {
     echo "traffic: an external office opens a web shop, the shop queries its database and DNS, a backup leaves the cluster ..."
     for host in web db dns outside node-b; do
         start "serve-$host" ip netns exec "$prefix-$host" "$bin/kipfix-demo" serve "$host"
+        printed "serve-$host" 1
     done
     # A probe reports the initiator of UDP after it has observed for an idle timeout.
     sleep 1.5

@@ -13,9 +13,9 @@ use crate::scenario::CONVERSATIONS;
 /// Polling interval.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Maximum number of polls until a daemon is ready.
-const START_POLLS: u32 = 40;
+const START_POLLS: u32 = 240;
 /// Maximum number of polls until all records have arrived.
-const ARRIVAL_POLLS: u32 = 50;
+const ARRIVAL_POLLS: u32 = 240;
 /// Polls without a change after which all records have arrived.
 const STEADY_POLLS: u32 = 12;
 

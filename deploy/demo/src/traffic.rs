@@ -1,5 +1,6 @@
 //! Real traffic from the network namespace of a host: `serve` answers, `call` sends one round.
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::scenario::{CONVERSATIONS, Conversation, Transport};
 /// Pause between two requests of a conversation.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers all requests to `host` in the scenario. Returns only on an error.
+/// Answers all requests to `host` in the scenario, and prints a line when it listens. Returns only on an error.
 pub(crate) fn serve(host: &str) -> Result<()> {
     let mut threads = Vec::new();
     let mut served = Vec::new();
@@ -33,6 +34,7 @@ pub(crate) fn serve(host: &str) -> Result<()> {
             }
         });
     }
+    writeln!(std::io::stdout(), "listening")?;
     for thread in threads {
         thread.join().ok();
     }
