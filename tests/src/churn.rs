@@ -9,6 +9,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use kube::{Client, Error};
@@ -99,6 +100,8 @@ pub struct Churn {
     slots: JoinSet<Result<Vec<Holder>, Error>>,
     // Closed at the end.
     goes_on: watch::Sender<()>,
+    // Pods by address.
+    counts: Arc<[AtomicU32]>,
     cluster: Cluster,
     began: Instant,
 }
@@ -111,10 +114,12 @@ impl Churn {
         let between = Duration::from_secs(1) / plan.rate;
         let count = u32::try_from(plan.addresses.len()).expect("a number of addresses");
         let plan = Arc::new(plan);
+        let counts: Arc<[AtomicU32]> = (0..count).map(|_| AtomicU32::new(0)).collect();
         for number in 0..count {
             let slot = Slot {
                 client: cluster.client().clone(),
                 plan: Arc::clone(&plan),
+                counts: Arc::clone(&counts),
                 number,
                 first: began + between * number,
                 life: between * count,
@@ -125,9 +130,16 @@ impl Churn {
         Self {
             slots,
             goes_on,
+            counts,
             cluster: cluster.clone(),
             began,
         }
+    }
+
+    /// The number of pods that every address has been assigned to so far.
+    pub fn pods_of_each(&self) -> u32 {
+        let counts = self.counts.iter().map(|count| count.load(Relaxed));
+        counts.min().unwrap_or_default()
     }
 
     /// Stops, without deleting the last pod of each address, and returns the assignments.
@@ -148,6 +160,7 @@ impl Churn {
 struct Slot {
     client: Client,
     plan: Arc<Plan>,
+    counts: Arc<[AtomicU32]>,
     number: u32,
     /// Time of the first pod.
     first: Instant,
@@ -158,7 +171,8 @@ struct Slot {
 
 impl Slot {
     async fn run(mut self) -> Result<Vec<Holder>, Error> {
-        let address = self.plan.addresses[usize::try_from(self.number).expect("an index")];
+        let index = usize::try_from(self.number).expect("an index");
+        let address = self.plan.addresses[index];
         let status = objects::running(&[&address.to_string()]);
         let mut holders: Vec<Holder> = Vec::new();
         let mut before: Option<Object> = None;
@@ -193,6 +207,7 @@ impl Slot {
                 reported,
                 deleted: None,
             });
+            self.counts[index].fetch_add(1, Relaxed);
             if let Some(late) = before.replace(pod)
                 && self.plan.late_deletes
             {

@@ -296,8 +296,8 @@ fn churn_records_the_owner_of_each_address_over_time() {
             late_deletes,
         };
         let churn = Churn::start(admin, plan.clone());
-        // Six pods for each address at full rate. Other tests use this server too.
-        std::thread::sleep(Duration::from_secs(6));
+        // At full rate, this takes three seconds. Other tests use this server too.
+        assert!(eventually(PATIENCE, || churn.pods_of_each() >= 3));
         let truth = churn.finish();
 
         // Every address had several owners, one at a time, and the last ones still exist.

@@ -122,20 +122,13 @@ pub fn kipfix_exports_to_third_parties(nodes: &Nodes) {
     program::wait_for_udp_read(nfcapd.pid(), 9995);
     program::wait_for_sleep(nfcapd.pid());
     nfcapd.terminate();
-    // Both nodes see each packet.
-    let file = std::fs::read_dir(folder.path())
-        .unwrap()
-        .flatten()
-        .map(|f| f.path());
-    let file = file
-        .max_by_key(|path| path.metadata().unwrap().len())
-        .unwrap();
+    // Both nodes see each packet. There is another file for each hour of the day.
     let octets = |filter: &str| {
         let mut nfdump = std::process::Command::new("nfdump");
         let csv = program::text(
             nfdump
-                .arg("-r")
-                .arg(&file)
+                .arg("-R")
+                .arg(folder.path())
                 .args(["-q", "-N", "-o", "fmt:%byt", filter]),
         );
         csv.lines()
