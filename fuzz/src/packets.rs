@@ -4,7 +4,7 @@ use flowproto::FlowRecord;
 use kipfix_probe::cache::{CacheSettings, RecordSink};
 use kipfix_probe::capture::frame::{CopyDetection, Frame, LinkType, ObservationPoint};
 use kipfix_probe::decode::tunnel_ports::TunnelPorts;
-use kipfix_probe::decode::{Decoder, DecoderSettings};
+use kipfix_probe::decode::{Decoder, DecoderSettings, PacketContents, PacketInfo};
 use kipfix_probe::inspect::InspectorSettings;
 use kipfix_probe::pipeline::{Pipeline, PipelineSettings};
 use kipfix_probe::translation::TranslationSource;
@@ -79,7 +79,7 @@ pub(crate) fn packets(data: &[u8]) {
         },
         cache: settings,
     });
-    let mut decoder = Decoder::new(decoding);
+    let mut decoders = [(); 2].map(|()| Decoder::new(decoding.clone()));
     let mut sums = Sums::default();
     let (mut time_ns, mut frames) = (BEGAN * MILLISECOND, 0);
     for chunk in chunks(data) {
@@ -91,7 +91,7 @@ pub(crate) fn packets(data: &[u8]) {
             link_type,
             time_ns,
         };
-        check(&frame, &mut decoder);
+        check(&frame, &mut decoders);
         let copies = match modes >> 6 {
             0 | 1 => CopyDetection::Off,
             2 => CopyDetection::ByTime,
@@ -148,8 +148,15 @@ fn wire_octets(chunk: Chunk<'_>) -> u32 {
     u32::try_from(chunk.octets.len() + cut).unwrap()
 }
 
-fn check(frame: &Frame<'_>, decoder: &mut Decoder) {
-    let Ok(packet) = decoder.decode(frame, true) else {
+/// Decodes a frame with and without its contents, which takes different ways.
+fn check(frame: &Frame<'_>, [whole, short]: &mut [Decoder; 2]) {
+    let packet = whole.decode(frame, true);
+    let without = packet.map(|packet| PacketInfo {
+        contents: PacketContents::default(),
+        ..packet
+    });
+    assert_eq!(short.decode(frame, false), without);
+    let Ok(packet) = packet else {
         return;
     };
     let captured = number(frame.captured.len());

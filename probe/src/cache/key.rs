@@ -48,7 +48,7 @@ impl ConversationKey {
     }
 
     /// The key of the conversation of a packet, and the side that sent it.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn of(packet: &PacketInfo) -> (Self, Side) {
         let key = &packet.key;

@@ -2,14 +2,17 @@
 
 use std::num::NonZeroUsize;
 
+use flowproto::FlowKey;
+use flowproto::protocol::{TCP, UDP};
 use flowproto::record::SecurityProtocol;
 
 use super::fragment::FragmentTable;
 use super::ip::{Extent, Header};
+use super::link::Version;
 use super::packet::{PacketInfo, Signal, TcpOptions, Undecodable, octets};
 use super::tunnel_ports::TunnelPorts;
 use super::{contents, ip, link, security, transport, tunnel};
-use crate::capture::frame::Frame;
+use crate::capture::frame::{Frame, LinkType};
 
 /// Maximum number of IP headers in one frame, the outermost included.
 const MAX_IP_HEADERS: usize = 8;
@@ -73,6 +76,9 @@ impl Decoder {
         with_contents: bool,
         info: &mut PacketInfo,
     ) -> Result<&'f [u8], Undecodable> {
+        if !with_contents && let Some(transport) = self.decode_plain(frame, info) {
+            return Ok(transport);
+        }
         let first = link::network_layer(frame.link_type, frame.captured)?;
         let link_octets = octets(frame.captured.len().saturating_sub(first.packet.len()));
         let mut extent = Extent {
@@ -153,7 +159,7 @@ impl Decoder {
                 *info = self.fragments.follow(*header, part, *info, frame.time_ns)?;
             }
         }
-        if info.key.protocol_identifier == security::UDP {
+        if info.key.protocol_identifier == UDP {
             let ports = [info.key.source_port, info.key.destination_port];
             if let Some(protocol) = self.tunnel_ports.encrypted(ports)
                 && let Some(found) = security::over_udp(protocol, transport, info.payload_octets)
@@ -168,6 +174,57 @@ impl Decoder {
             info.payload_octets = info.payload_octets.saturating_sub(metered_octets);
         }
         Ok(transport)
+    }
+
+    /// Decodes an untagged Ethernet frame with TCP or UDP over IPv4 and no options in between, as most
+    /// are: by the same readers, but with the header in registers. `None` for every other frame.
+    #[inline(always)]
+    fn decode_plain<'f>(&self, frame: &Frame<'f>, info: &mut PacketInfo) -> Option<&'f [u8]> {
+        let (ethernet, packet) = frame.captured.split_first_chunk::<14>()?;
+        let ([.., 0x08, 0x00], [0x45, _, _, _, _, _, _, _, _, protocol, ..]) = (ethernet, packet)
+        else {
+            return None;
+        };
+        match *protocol {
+            TCP => {}
+            UDP if !self.has_tunnel_port(packet) => {}
+            _ => return None,
+        }
+        if frame.link_type != LinkType::Ethernet || frame.is_wire_length_lost {
+            return None;
+        }
+        let extent = Extent {
+            wire_octets: frame.wire_octets.saturating_sub(14),
+            is_open: false,
+        };
+        let mut header = Header::EMPTY;
+        ip::read(packet, extent, Version::V4, &mut header).ok()?;
+        if header.fragment.is_some() {
+            return None;
+        }
+        *info = PacketInfo {
+            key: FlowKey {
+                source_address: header.source,
+                destination_address: header.destination,
+                protocol_identifier: header.protocol,
+                ..FlowKey::default()
+            },
+            octets: header.octets,
+            ip_class_of_service: header.class_of_service,
+            ..PacketInfo::default()
+        };
+        transport::read(&header, info);
+        Some(header.payload)
+    }
+
+    /// True if a datagram of IPv4 without options may belong to a tunnel or to an encrypted protocol.
+    #[inline(always)]
+    fn has_tunnel_port(&self, packet: &[u8]) -> bool {
+        let Some([a, b, c, d]) = packet.get(20..24) else {
+            return false;
+        };
+        let ports = [u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])];
+        self.tunnel_ports.may_have(ports)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Encrypted packets over UDP, as far as their headers prove it: WireGuard, and ESP in UDP (RFC 3948).
 
-pub(super) use flowproto::protocol::UDP;
 use flowproto::record::SecurityProtocol;
 
 use super::tunnel_ports::TunnelProtocol;

@@ -203,6 +203,14 @@ impl TunnelPorts {
         self.ports.iter().map(|(port, _)| *port)
     }
 
+    /// False if neither port is one of these, except for a few that only resemble them.
+    #[inline]
+    pub(super) fn may_have(&self, ports: [u16; 2]) -> bool {
+        ports
+            .into_iter()
+            .any(|port| self.clear.has_low_octet_of(port) || self.encrypted.has_low_octet_of(port))
+    }
+
     /// The protocol of a destination port, if its payload is not encrypted.
     #[inline]
     #[must_use]

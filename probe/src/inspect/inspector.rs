@@ -1,6 +1,7 @@
 //! Which packets are inspected, and what they show.
 
 use enum_map::EnumMap;
+use flowproto::FlowKey;
 use flowproto::host_name::{HostName, NameSource};
 use flowproto::protocol::{TCP, UDP};
 
@@ -197,8 +198,39 @@ impl Inspector {
 
     /// Inspects a packet whose transport header and payload are `transport`, as far as they were
     /// captured. Learns resolved names, and returns what else the payload shows.
-    #[inline]
+    #[inline(always)]
     pub fn inspect(
+        &mut self,
+        packet: &PacketInfo,
+        transport: &[u8],
+        time_ns: u64,
+        names: &mut NameTable,
+    ) -> Option<Observed> {
+        if !self.may_show(packet, transport) {
+            return None;
+        }
+        self.inspect_payload(packet, transport, time_ns, names)
+    }
+
+    /// False for most packets that show nothing, without a call.
+    #[inline(always)]
+    fn may_show(&self, packet: &PacketInfo, transport: &[u8]) -> bool {
+        match packet.key.protocol_identifier {
+            TCP => {
+                let first = tcp_header(transport).and_then(|octets| transport.get(octets));
+                first.is_some_and(|first| begins_message(*first))
+                    || !self.hellos.is_empty()
+                    || has_dns_port(&packet.key)
+            }
+            UDP => {
+                has_dns_port(&packet.key) || transport.get(UDP_HEADER..).is_some_and(quic::begins)
+            }
+            _ => false,
+        }
+    }
+
+    #[inline(never)]
+    fn inspect_payload(
         &mut self,
         packet: &PacketInfo,
         transport: &[u8],
@@ -214,9 +246,7 @@ impl Inspector {
             TCP => {
                 let data = transport.get(tcp_header(transport)?..)?;
                 let first = data.first()?;
-                let is_candidate =
-                    matches!(first, 22 | b'A'..=b'Z' | b'\r') || is_dns || !self.hellos.is_empty();
-                if !is_candidate {
+                if !begins_message(*first) && !is_dns && self.hellos.is_empty() {
                     return None;
                 }
                 if is_dns {
@@ -396,7 +426,19 @@ fn dns_message(message: &[u8], needs_query: bool, names: &mut NameTable) -> Opti
     })
 }
 
+/// True if a hello of TLS, a request of HTTP or a PROXY header can begin with this octet.
+const fn begins_message(first: u8) -> bool {
+    matches!(first, 22 | b'A'..=b'Z' | b'\r')
+}
+
+/// True if one of the ports may be that of a DNS server.
+const fn has_dns_port(key: &FlowKey) -> bool {
+    matches!(key.source_port, dns::PORT | dns::UNPRIVILEGED_PORT)
+        || matches!(key.destination_port, dns::PORT | dns::UNPRIVILEGED_PORT)
+}
+
 /// Octets of a TCP header.
+#[inline(always)]
 fn tcp_header(transport: &[u8]) -> Option<usize> {
     let words = transport.get(12)? >> 4;
     (words >= 5).then_some(usize::from(words).saturating_mul(4))

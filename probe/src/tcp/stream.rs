@@ -78,7 +78,7 @@ impl Stream {
     }
 
     /// Observes a segment of this stream. `peer_window`: what the other end announced last.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send(
         &mut self,
         segment: &Segment,
