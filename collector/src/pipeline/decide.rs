@@ -133,7 +133,7 @@ impl Decider<'_> {
     }
 
     /// The decision on the packets of a flow, or the monotonic time at which it can be decided.
-    #[inline]
+    #[inline(always)]
     pub(super) fn decide_packets(&self, flow: &FlowCriteria) -> Result<Decision, u64> {
         if self.is_other_direction(flow) {
             return Ok(Verdict::NotCounted(Reason::OtherDirection).into());

@@ -27,7 +27,7 @@ impl<S: Sinks> Stages<S> {
     }
 
     /// Counts a record by its traffic. False if that is not enough: nothing was counted.
-    #[inline]
+    #[inline(always)]
     pub(super) fn count_traffic(&mut self, record: &TrafficRecord) -> bool {
         let needs_whole_record = self.sinks.need_whole_record();
         let is_counted = !needs_whole_record && self.try_count_traffic(record).is_some();
@@ -37,7 +37,7 @@ impl<S: Sinks> Stages<S> {
         is_counted
     }
 
-    #[inline]
+    #[inline(always)]
     fn try_count_traffic(&mut self, record: &TrafficRecord) -> Option<()> {
         if self.sinks.need_health() && reports_connection(record) {
             return None;
