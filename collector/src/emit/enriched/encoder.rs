@@ -10,16 +10,16 @@ use hashbrown::HashMap;
 use super::format::RecordFormat;
 use super::group::{ColumnGroup, Variation};
 use super::health_columns::HEALTH_GROUP;
-use super::{EndpointSide, EnrichedRecord};
+use super::{Column, EndpointSide, EnrichedRecord};
 use super::{endpoint_columns, flow_columns, json};
 use crate::inventory::EndpointId;
 use crate::pipeline::Origin;
 use crate::snapshots::Snapshots;
 
-/// Octets of endpoints that are kept, with their entries.
+/// Kept endpoints are forgotten when they take this many octets, with their entries.
 const MAX_KEPT_OCTETS: usize = 16 << 20;
 /// Octets of an entry.
-const ENTRY_OCTETS: usize = size_of::<(EndpointKey, Range<u32>)>() + 1;
+const ENTRY_OCTETS: usize = size_of::<(EndpointKey, Place)>() + 1;
 
 /// Encodes records.
 #[derive(Debug)]
@@ -30,7 +30,17 @@ pub struct Encoder {
     origin: KeptOrigin,
     /// The encoded columns of endpoints.
     octets: Vec<u8>,
-    kept: HashMap<EndpointKey, Range<u32>, RandomState>,
+    /// Where those of sources are.
+    sources: HashMap<EndpointKey, Place, RandomState>,
+    /// Where those of destinations are.
+    destinations: HashMap<EndpointKey, Place, RandomState>,
+}
+
+/// A range of the octets of endpoints.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    begin: u32,
+    end: u32,
 }
 
 /// The encoded columns of the last origin.
@@ -40,16 +50,15 @@ struct KeptOrigin {
     octets: Vec<u8>,
 }
 
-/// What the columns of an endpoint depend on, besides the snapshots: its id, that of its Service or 0, which no Service
-/// has, and its side. In one number, which is hashed faster than its parts.
+/// What the columns of an endpoint depend on, besides the snapshots and its side: its id and that of its Service or 0,
+/// which no Service has. In one number, which is hashed faster than its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct EndpointKey(u128);
+struct EndpointKey(u64);
 
 impl EndpointKey {
-    fn new(side: EndpointSide, (endpoint, service): (EndpointId, Option<EndpointId>)) -> Self {
+    fn new((endpoint, service): (EndpointId, Option<EndpointId>)) -> Self {
         let service = service.unwrap_or(EndpointId::EXTERNAL);
-        let side = u128::from(side == EndpointSide::Destination);
-        Self(side << 64 | u128::from(service.0) << 32 | u128::from(endpoint.0))
+        Self(u64::from(service.0) << 32 | u64::from(endpoint.0))
     }
 }
 
@@ -62,13 +71,22 @@ impl Encoder {
             snapshots: None,
             origin: KeptOrigin::default(),
             octets: Vec::new(),
-            kept: HashMap::default(),
+            sources: HashMap::default(),
+            destinations: HashMap::default(),
         }
     }
 
     fn forget_endpoints(&mut self) {
         self.octets.clear();
-        self.kept.clear();
+        self.sources.clear();
+        self.destinations.clear();
+    }
+
+    /// Octets of all that is kept of endpoints.
+    fn endpoint_octets(&self) -> usize {
+        let entries = self.sources.len().saturating_add(self.destinations.len());
+        let entries = entries.saturating_mul(ENTRY_OCTETS);
+        self.octets.len().saturating_add(entries)
     }
 
     /// Appends a record.
@@ -78,13 +96,35 @@ impl Encoder {
             self.forget_endpoints();
             self.origin.origin = None;
             self.snapshots = Some(record.snapshots.clone());
+        } else if self.endpoint_octets() >= MAX_KEPT_OCTETS {
+            self.forget_endpoints();
         }
+        // First, so that their cache misses overlap with the work on the other columns.
+        let source = self.keep(EndpointSide::Source, record);
+        let destination = self.keep(EndpointSide::Destination, record);
         let begin = out.len();
-        for group in &flow_columns::FLOW {
-            self.encode_group(group, record, out);
-        }
-        self.encode_endpoint(EndpointSide::Source, record, out);
-        self.encode_endpoint(EndpointSide::Destination, record, out);
+        // One by one: the compiler knows each group, and leaves its variation out.
+        let [
+            traffic,
+            interfaces,
+            sampling,
+            routing,
+            translation,
+            rest @ ..,
+        ] = &flow_columns::FLOW;
+        let [tunnel, origin, class, encapsulation, protection] = rest;
+        self.encode_group(traffic, record, out);
+        self.encode_group(interfaces, record, out);
+        self.encode_group(sampling, record, out);
+        self.encode_group(routing, record, out);
+        self.encode_group(translation, record, out);
+        self.encode_group(tunnel, record, out);
+        self.encode_group(origin, record, out);
+        self.encode_group(class, record, out);
+        self.encode_group(encapsulation, record, out);
+        self.encode_group(protection, record, out);
+        self.encode_endpoint(EndpointSide::Source, source, record, out);
+        self.encode_endpoint(EndpointSide::Destination, destination, record, out);
         self.encode_group(&HEALTH_GROUP, record, out);
         if self.format == RecordFormat::Json {
             json::enclose(begin, out);
@@ -92,9 +132,10 @@ impl Encoder {
     }
 
     /// Appends a group of columns.
+    #[inline(always)]
     fn encode_group(
         &mut self,
-        group: &ColumnGroup,
+        group: &'static ColumnGroup,
         record: &EnrichedRecord<'_>,
         out: &mut Vec<u8>,
     ) {
@@ -106,8 +147,14 @@ impl Encoder {
                 self.encode_origin(group, record, out);
             }
             Variation::EachRecord(write) => write(self.format, record, out),
-            _ => self.format.write(group.columns, record, out),
+            _ => self.write_columns(group.columns, record, out),
         }
+    }
+
+    /// Appends columns one by one.
+    #[inline(never)]
+    fn write_columns(&self, columns: &[Column], record: &EnrichedRecord<'_>, out: &mut Vec<u8>) {
+        self.format.write(columns, record, out);
     }
 
     fn encode_origin(
@@ -128,39 +175,78 @@ impl Encoder {
         out.extend_from_slice(octets);
     }
 
-    fn encode_endpoint(
+    /// Where the columns of an endpoint are, which are encoded if they are not kept. `None` if they cannot be kept: there
+    /// are many host names for one endpoint.
+    #[inline]
+    fn keep(&mut self, side: EndpointSide, record: &EnrichedRecord<'_>) -> Option<Place> {
+        if record.host(side).is_some() {
+            return None;
+        }
+        let key = EndpointKey::new(record.endpoint(side));
+        let kept = match side {
+            EndpointSide::Source => &self.sources,
+            EndpointSide::Destination => &self.destinations,
+        };
+        let Some(place) = kept.get(&key) else {
+            return self.keep_new(side, key, record);
+        };
+        let octets = self.octets.get(place.range());
+        std::hint::black_box(
+            octets.map(|octets| (octets.first().copied(), octets.last().copied())),
+        );
+        Some(*place)
+    }
+
+    #[cold]
+    fn keep_new(
         &mut self,
         side: EndpointSide,
+        key: EndpointKey,
+        record: &EnrichedRecord<'_>,
+    ) -> Option<Place> {
+        let begin = u32::try_from(self.octets.len()).ok()?;
+        self.format
+            .write(columns_of(side), record, &mut self.octets);
+        let end = u32::try_from(self.octets.len()).ok()?;
+        let kept = match side {
+            EndpointSide::Source => &mut self.sources,
+            EndpointSide::Destination => &mut self.destinations,
+        };
+        let place = Place { begin, end };
+        kept.insert(key, place);
+        Some(place)
+    }
+
+    /// Appends the columns of an endpoint, which are kept at a place.
+    #[inline]
+    fn encode_endpoint(
+        &self,
+        side: EndpointSide,
+        place: Option<Place>,
         record: &EnrichedRecord<'_>,
         out: &mut Vec<u8>,
     ) {
-        let columns = match side {
-            EndpointSide::Source => &endpoint_columns::SOURCE,
-            EndpointSide::Destination => &endpoint_columns::DESTINATION,
-        };
-        let columns = columns.as_slice();
-        if record.host(side).is_some() {
-            // There are many host names for one endpoint.
-            return self.format.write(columns, record, out);
+        match place {
+            Some(place) => {
+                let octets = self.octets.get(place.range());
+                out.extend_from_slice(octets.unwrap_or_default());
+            }
+            None => self.write_columns(columns_of(side), record, out),
         }
-        let key = EndpointKey::new(side, record.endpoint(side));
-        if let Some(octets) = self.kept.get(&key) {
-            let at = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
-            let octets = self.octets.get(at(octets.start)..at(octets.end));
-            return out.extend_from_slice(octets.unwrap_or_default());
-        }
-        let begin = out.len();
-        self.format.write(columns, record, out);
-        let entries = self.kept.len().saturating_mul(ENTRY_OCTETS);
-        if self.octets.len().saturating_add(entries) > MAX_KEPT_OCTETS {
-            self.forget_endpoints();
-        }
-        let at = self.octets.len();
-        self.octets
-            .extend_from_slice(out.get(begin..).unwrap_or_default());
-        if let (Ok(begin), Ok(end)) = (u32::try_from(at), u32::try_from(self.octets.len())) {
-            self.kept.insert(key, begin..end);
-        }
+    }
+}
+
+impl Place {
+    fn range(self) -> Range<usize> {
+        let at = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+        at(self.begin)..at(self.end)
+    }
+}
+
+fn columns_of(side: EndpointSide) -> &'static [Column] {
+    match side {
+        EndpointSide::Source => &endpoint_columns::SOURCE,
+        EndpointSide::Destination => &endpoint_columns::DESTINATION,
     }
 }
 
@@ -194,7 +280,8 @@ mod tests {
                 Encoder::new(format).encode(&enriched, &mut new);
                 assert_eq!(kept, new, "{format:?}");
             }
-            assert_eq!(encoder.kept.len(), 5, "{format:?}");
+            let kept = (encoder.sources.len(), encoder.destinations.len());
+            assert_eq!(kept, (2, 3), "{format:?}");
         }
     }
 

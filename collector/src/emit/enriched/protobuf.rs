@@ -51,23 +51,40 @@ impl<'a> FieldWriter<'a> {
         }
     }
 
+    /// Collects a text, if there is room for it.
     #[inline(always)]
-    fn varint(&mut self, number: u64) {
-        if let Some((octets, count)) = short_varint(number) {
-            self.put(octets, count);
+    fn text(&mut self, text: &[u8]) {
+        let room = self.staged.get_mut(self.length..);
+        if let Some(place) = room.and_then(|room| room.get_mut(..text.len())) {
+            place.copy_from_slice(text);
+            self.length = self.length.wrapping_add(text.len());
         } else {
             self.flush();
+            self.out.extend_from_slice(text);
+        }
+    }
+
+    /// Collects a tag and a number.
+    #[inline(always)]
+    fn varints(&mut self, tag: u64, number: u64) {
+        if number < 1 << SHORT_BITS {
+            let ((tag, tag_octets), (number, octets)) = (short_varint(tag), short_varint(number));
+            let both = number << (8 * tag_octets) | tag;
+            self.put(both.to_le_bytes(), tag_octets.wrapping_add(octets));
+        } else {
+            self.flush();
+            write_varint(tag, self.out);
             write_varint(number, self.out);
         }
     }
 }
 
-/// A number below 2^56 as a varint: octets, of which the first ones count, and how many of them.
+/// A number of this many bits has six octets as a varint, which leaves two of eight for a tag.
+const SHORT_BITS: u32 = 6 * 7;
+
+/// A number below 2^56 as a varint: octets from the lowest one on, and how many of them.
 #[inline(always)]
-fn short_varint(number: u64) -> Option<([u8; 8], usize)> {
-    if number >> 56 != 0 {
-        return None;
-    }
+fn short_varint(number: u64) -> (u64, usize) {
     // An octet has seven bits of the number.
     let mut octets = number & 0x0fff_ffff | (number & 0x00ff_ffff_f000_0000) << 4;
     octets = octets & 0x0000_3fff_0000_3fff | (octets & 0x0fff_c000_0fff_c000) << 2;
@@ -76,7 +93,7 @@ fn short_varint(number: u64) -> Option<([u8; 8], usize)> {
     let last = (63_u32 ^ (octets | 1).leading_zeros()) / 8;
     let continued = 0x8080_8080_8080_8080 & (1_u64 << (last * 8)).wrapping_sub(1);
     let count = usize::try_from(last).unwrap_or_default().wrapping_add(1);
-    Some(((octets | continued).to_le_bytes(), count))
+    (octets | continued, count)
 }
 
 impl ColumnWriter for FieldWriter<'_> {
@@ -95,19 +112,16 @@ impl ColumnWriter for FieldWriter<'_> {
         match value {
             Value::Absent => {}
             Value::Number(number) => {
-                self.varint(tag(VARINT));
-                self.varint(number);
+                self.varints(tag(VARINT), number);
             }
             Value::Address(address) => {
-                self.varint(tag(LENGTH_DELIMITED));
-                self.put([16], 1);
+                self.varints(tag(LENGTH_DELIMITED), 16);
                 self.put(address.bits().to_be_bytes(), 16);
             }
             Value::Text(text) => {
-                self.varint(tag(LENGTH_DELIMITED));
-                self.varint(u64::try_from(text.len()).unwrap_or_default());
-                self.flush();
-                self.out.extend_from_slice(text.as_bytes());
+                let length = u64::try_from(text.len()).unwrap_or_default();
+                self.varints(tag(LENGTH_DELIMITED), length);
+                self.text(text.as_bytes());
             }
         }
     }
@@ -156,9 +170,33 @@ mod tests {
         {
             let mut expected = Vec::new();
             write_varint(number, &mut expected);
-            let short = short_varint(number).map(|(octets, count)| octets[..count].to_vec());
-            let is_short = number < 1 << 56;
-            assert_eq!(short, is_short.then_some(expected), "{number}");
+            if number < 1 << 56 {
+                let (octets, count) = short_varint(number);
+                assert_eq!(octets.to_le_bytes()[..count], expected, "{number}");
+            }
+            let mut out = Vec::new();
+            let mut writer = FieldWriter::new(&mut out);
+            writer.varints(763, number);
+            writer.flush();
+            assert_eq!(out, [&[0xfb, 5], &*expected].concat(), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_tag_has_two_octets_at_most() {
+        assert!(columns().all(|column| column.number << 3 < 1 << 14));
+    }
+
+    #[test]
+    fn a_text_follows_what_was_collected_whether_there_is_room_or_not() {
+        for length in [0, 1, STAGED_OCTETS - 2, STAGED_OCTETS - 1, 1000] {
+            let text = vec![b'x'; length];
+            let mut out = Vec::new();
+            let mut writer = FieldWriter::new(&mut out);
+            writer.varints(8, 7);
+            writer.text(&text);
+            writer.flush();
+            assert_eq!(out, [&[8, 7], &*text].concat());
         }
     }
 
