@@ -1,10 +1,11 @@
 //! The names of an endpoint as members of a record: in the lines of the flow log, the columns of
 //! enriched records, and the tables of an engine.
 
+use enum_map::Enum;
 use strum::VariantArray;
 
 /// An end of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, VariantArray)]
 pub enum EndpointSide {
     /// The source.
     Source,

@@ -113,22 +113,23 @@ impl SeriesTable {
         rows.revision = rows.revision.wrapping_add(1);
     }
 
-    /// Adds edges. The lock is taken for a chunk of edges at a time.
+    /// Adds the edges of a table.
     pub fn merge(&self, snapshots: &Snapshots, edges: &EdgeTable, now: Now) {
         self.add(snapshots, edges.iter(), now);
     }
 
+    /// Adds edges. The lock is taken for a chunk of edges at a time.
     fn add<'a>(
         &self,
         snapshots: &'a Snapshots,
         edges: impl Iterator<Item = CountedEdge<'a>>,
         now: Now,
     ) {
-        let edges = edges.map(|counted| (Edge::new(snapshots, &counted), counted));
-        let mut edges = edges.fuse();
+        let named = edges.map(|counted| (Edge::new(snapshots, &counted), counted));
+        let mut named = named.fuse();
         loop {
-            let chunk: [Option<NamedEdge<'_>>; CHUNK_EDGES] = std::array::from_fn(|_| edges.next());
-            if chunk.iter().all(Option::is_none) {
+            let chunk: [Option<NamedEdge<'_>>; CHUNK_EDGES] = std::array::from_fn(|_| named.next());
+            if let [None, ..] = chunk {
                 return;
             }
             lock(&self.rows).add(snapshots, &chunk, now);

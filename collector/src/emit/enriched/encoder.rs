@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use enum_map::EnumMap;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -30,10 +31,8 @@ pub struct Encoder {
     origin: KeptOrigin,
     /// The encoded columns of endpoints.
     octets: Vec<u8>,
-    /// Where those of sources are.
-    sources: HashMap<EndpointKey, Place, RandomState>,
-    /// Where those of destinations are.
-    destinations: HashMap<EndpointKey, Place, RandomState>,
+    /// Where those of an endpoint are.
+    places: EnumMap<EndpointSide, HashMap<EndpointKey, Place, RandomState>>,
 }
 
 /// A range of the octets of endpoints.
@@ -71,20 +70,18 @@ impl Encoder {
             snapshots: None,
             origin: KeptOrigin::default(),
             octets: Vec::new(),
-            sources: HashMap::default(),
-            destinations: HashMap::default(),
+            places: EnumMap::default(),
         }
     }
 
     fn forget_endpoints(&mut self) {
         self.octets.clear();
-        self.sources.clear();
-        self.destinations.clear();
+        self.places.values_mut().for_each(HashMap::clear);
     }
 
     /// Octets of all that is kept of endpoints.
     fn endpoint_octets(&self) -> usize {
-        let entries = self.sources.len().saturating_add(self.destinations.len());
+        let entries: usize = self.places.values().map(HashMap::len).sum();
         let entries = entries.saturating_mul(ENTRY_OCTETS);
         self.octets.len().saturating_add(entries)
     }
@@ -183,11 +180,7 @@ impl Encoder {
             return None;
         }
         let key = EndpointKey::new(record.endpoint(side));
-        let kept = match side {
-            EndpointSide::Source => &self.sources,
-            EndpointSide::Destination => &self.destinations,
-        };
-        let Some(place) = kept.get(&key) else {
+        let Some(place) = self.places[side].get(&key) else {
             return self.keep_new(side, key, record);
         };
         let octets = self.octets.get(place.range());
@@ -208,12 +201,8 @@ impl Encoder {
         self.format
             .write(columns_of(side), record, &mut self.octets);
         let end = u32::try_from(self.octets.len()).ok()?;
-        let kept = match side {
-            EndpointSide::Source => &mut self.sources,
-            EndpointSide::Destination => &mut self.destinations,
-        };
         let place = Place { begin, end };
-        kept.insert(key, place);
+        self.places[side].insert(key, place);
         Some(place)
     }
 
@@ -280,8 +269,8 @@ mod tests {
                 Encoder::new(format).encode(&enriched, &mut new);
                 assert_eq!(kept, new, "{format:?}");
             }
-            let kept = (encoder.sources.len(), encoder.destinations.len());
-            assert_eq!(kept, (2, 3), "{format:?}");
+            let kept = encoder.places.map(|_, places| places.len());
+            assert_eq!(kept.into_array(), [2, 3], "{format:?}");
         }
     }
 
