@@ -154,11 +154,7 @@ fn the_unit_grants_only_the_capabilities_for_capturing() {
         Running::start(&mut command)
     };
     let probe = start("-all,+net_raw");
-    let captures = || {
-        let table = std::fs::read_to_string(format!("/proc/{}/net/packet", probe.pid()));
-        table.is_ok_and(|table| table.lines().count() > 1)
-    };
-    assert!(eventually(program::PATIENCE, captures));
+    program::wait_for_capture(probe.pid());
     // The socket is there a moment before the right to open it is put away.
     let nothing_in_force = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", probe.pid())).unwrap();
