@@ -10,7 +10,7 @@ use crate::sync::lock;
 /// Maximum number of concurrent scrapes: two Prometheus servers and two people.
 const MAX_SCRAPES: usize = 4;
 /// A scrape is not displaced before this age.
-const MIN_AGE: Duration = Duration::from_secs(1);
+pub(super) const MIN_AGE: Duration = Duration::from_secs(1);
 /// A scrape that is faster than this is not displaced, octets per millisecond before compression.
 const MIN_RATE: u64 = 1000;
 
