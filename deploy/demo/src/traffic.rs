@@ -63,7 +63,7 @@ fn ask(conversation: &Conversation) -> Result<()> {
     let to = SocketAddr::from((conversation.destination.address, conversation.port));
     let sizes = [conversation.request_octets, conversation.answer_octets];
     let [request, answer] = sizes.map(u32::try_from);
-    let question = Question::new(request?, answer?)?;
+    let mut question = Question::new(request?, answer?)?;
     for _ in 0..conversation.count {
         let answered = match conversation.transport {
             Transport::Tcp => question.ask_connection(to),

@@ -61,7 +61,7 @@ fn call(transport: &str, to: &str, numbers: &[&str; 4]) -> Result<()> {
         .next()
         .with_context(|| format!("{to} has no address"))?;
     let [count, question, answer, pause] = numbers;
-    let question = Question::new(question.parse()?, answer.parse()?)?;
+    let mut question = Question::new(question.parse()?, answer.parse()?)?;
     let pause = Duration::from_millis(pause.parse()?);
     for _ in 0..count.parse::<u32>()? {
         match transport {
