@@ -73,6 +73,17 @@ impl Load {
     }
 }
 
+impl Step {
+    /// The octets of the value in a record. `spans` as for [`Plan::read`].
+    #[inline]
+    fn value<'a>(&self, octets: &'a [u8], spans: &[FieldSpan]) -> &'a [u8] {
+        let span = spans.get(self.field).unwrap_or(&self.span);
+        let end = span.start.checked_add(span.length);
+        let value = end.and_then(|end| octets.get(span.start..end));
+        value.unwrap_or_default()
+    }
+}
+
 /// Values of one record, by slot.
 #[derive(Debug)]
 pub(crate) struct Values {
@@ -195,10 +206,12 @@ impl Plan {
             values.put(load.slot, load.value(octets));
         }
         for step in &self.steps {
-            let span = spans.get(step.field).unwrap_or(&step.span);
-            let end = span.start.checked_add(span.length);
-            let value = end.and_then(|end| octets.get(span.start..end));
-            values.take(step.slot, value.unwrap_or_default());
+            values.take(step.slot, step.value(octets, spans));
+        }
+        for step in &self.alternatives {
+            if values.number(step.slot) == 0 {
+                values.take(step.slot, step.value(octets, spans));
+            }
         }
         values.fill(context, record);
         if self.has_initiator && record.biflow_direction == Some(BiflowDirection::ReverseInitiator)
