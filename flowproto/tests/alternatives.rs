@@ -156,3 +156,31 @@ fn alternatives_behind_a_field_of_variable_length_are_read() {
     let all: Vec<_> = e.taken.records.iter().map(ports).collect();
     assert_eq!(all, [[443, 0], [53, 0]]);
 }
+
+#[test]
+fn zeros_in_both_families_are_an_address_of_the_family_of_the_other_end() {
+    let fields = [(8, 4), (12, 4), (27, 16), (28, 16)];
+    let end = |first: u8, length: usize| [&[first][..], &vec![0; length - 1]].concat();
+    for (source_v4, destination_v4, source_v6, destination_v6, expected) in [
+        (0, 0, 0, 0xff, ["::", "ff00::"]),
+        (0, 0, 0xfe, 0, ["fe00::", "::"]),
+        (0, 10, 0, 0, ["0.0.0.0", "10.0.0.0"]),
+        (0, 0, 0, 0, ["0.0.0.0", "0.0.0.0"]),
+        // Of different families, as a translator reports them.
+        (0, 10, 0xfd, 0, ["fd00::", "10.0.0.0"]),
+    ] {
+        let data = [
+            end(source_v4, 4),
+            end(destination_v4, 4),
+            end(source_v6, 16),
+            end(destination_v6, 16),
+        ]
+        .concat();
+        let mut e = exporter();
+        e.send(&ipfix(0, &[(2, template(300, &fields)), (300, data)]));
+        let key = e.taken.records[0].key;
+        let ends = [key.source_address, key.destination_address];
+        let ends = ends.map(|address| address.to_ip().to_string());
+        assert_eq!(ends, expected);
+    }
+}
