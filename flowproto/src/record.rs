@@ -211,14 +211,13 @@ impl Sampling {
     pub fn by_chance(probability: f64) -> Self {
         /// Precision: finer than that of any sampler.
         const INTERVAL: u32 = 65_536;
-        let population = f64::from(INTERVAL) / probability;
-        Self {
-            interval: INTERVAL,
-            space: (population.round() as u32).saturating_sub(INTERVAL),
-        }
+        let population = (f64::from(INTERVAL) / probability).round() as u64;
+        let space = population.saturating_sub(INTERVAL.into());
+        Self::of(INTERVAL.into(), space).unwrap_or(Self::NONE)
     }
 
-    /// Scales a count of sampled packets or octets. Saturates at `u64::MAX`.
+    /// Scales a count of sampled packets or octets, rounded to the nearest number. Saturates at
+    /// `u64::MAX`.
     #[must_use]
     pub fn scale(self, count: u64) -> u64 {
         if self.space == 0 {
@@ -229,6 +228,7 @@ impl Sampling {
         // 64 and 33 bits: the product fits.
         let scaled = u128::from(count)
             .saturating_mul(population)
+            .saturating_add(interval / 2)
             .checked_div(interval);
         scaled
             .and_then(|scaled| u64::try_from(scaled).ok())
@@ -431,5 +431,37 @@ mod tests {
         );
         assert_eq!(Sampling::one_in(0), Sampling::NONE);
         assert_eq!(Sampling::one_in(u32::MAX).scale(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn a_factor_that_is_no_whole_number_does_not_round_all_counts_down() {
+        let five_of_eight = Sampling {
+            interval: 5,
+            space: 3,
+        };
+        assert_eq!([1, 2, 3, 5].map(|n| five_of_eight.scale(n)), [2, 3, 5, 8]);
+        // 0.001 in four octets is slightly more.
+        let probability = f64::from(0.001_f32);
+        assert_eq!(Sampling::by_chance(probability).scale(1000), 1_000_000);
+    }
+
+    #[test]
+    fn any_probability_of_a_sampler_has_its_factor() {
+        for population in [
+            1.0,
+            1.5,
+            100.0,
+            65_536.0,
+            65_537.0,
+            100_000.0,
+            1e6,
+            16_777_215.0,
+        ] {
+            let factor = Sampling::by_chance(1.0 / population).factor();
+            assert!(
+                (factor / population - 1.0).abs() < 1e-4,
+                "{population} {factor}"
+            );
+        }
     }
 }

@@ -56,6 +56,15 @@ fn a_wrong_time_of_the_first_packet_is_corrected() {
 }
 
 #[test]
+fn packets_that_are_earlier_than_the_first_one_of_the_capture_have_their_own_times() {
+    for late in [900, 1_000, 1_100, 5_000, 9_999] {
+        let times = [BASE + late, BASE, BASE + 1, BASE + late + 3_000];
+        assert_eq!(spans(&times), [(BASE, BASE + late + 3_000, 4)], "{late}");
+        assert_eq!(spans(&times[..2]), [(BASE, BASE + late, 2)], "{late}");
+    }
+}
+
+#[test]
 fn a_clock_that_is_set_on_or_back_stretches_no_record() {
     for offset in [365 * DAY, 2 * DAY, 3_600_000] {
         for is_set_on in [true, false] {

@@ -354,3 +354,99 @@ fn the_source_port_of_a_tunnel_does_not_matter() {
     let info = decoded(&ethernet(IP, &ipv4(17, A, B, &udp(4789, 40000, &payload)))).unwrap();
     assert_eq!((info.tunnel, info.key.source_port), (None, 4789));
 }
+
+/// A packet of GRE with a sequence number.
+fn mirrored(protocol: u16, payload: &[u8]) -> Vec<u8> {
+    let [high, low] = protocol.to_be_bytes();
+    let gre = [&[0x10, 0, high, low, 0, 0, 0, 9][..], payload].concat();
+    ethernet(IP, &ipv4(47, [192, 0, 2, 1], [192, 0, 2, 2], &gre))
+}
+
+#[test]
+fn a_mirrored_frame_that_was_cut_has_the_octets_of_its_packet() {
+    let packet = ipv4(17, A, B, &udp(5000, 53, &[7; 400]));
+    let cut = &ethernet(IP, &packet)[..100];
+    for (flags, is_read) in [(0x04, true), (0, false)] {
+        let type_2 = [&[0x10, 5, flags, 3, 0, 0, 0, 1][..], cut].concat();
+        let type_3 = [&[0x20, 5, flags, 3, 0, 0, 0, 1, 0, 0, 0, 0][..], cut].concat();
+        for frame_octets in [mirrored(0x88be, &type_2), mirrored(0x22eb, &type_3)] {
+            let info = decoded(&frame_octets).unwrap();
+            if is_read {
+                assert_eq!(info.inner_fault, None);
+                assert_eq!(info.key.source_address, v4(A));
+                assert_eq!(info.octets, 428);
+            } else {
+                // Nothing says that the packet was longer.
+                assert_eq!(info.inner_fault, Some(Undecodable::MalformedIp));
+                assert_eq!(info.key.source_address, v4([192, 0, 2, 1]));
+            }
+        }
+    }
+}
+
+#[test]
+fn mirrored_packets_without_a_frame_are_read() {
+    for (packet, octets) in [
+        (datagram(), 33),
+        (ipv6(17, "fd00::1", "fd00::2", &udp(5000, 53, b"hello")), 53),
+    ] {
+        for (kind, optional, is_read) in [(2, false, true), (2, true, true), (3, false, false)] {
+            let header = [0x20, 5, 0, 3, 0, 0, 0, 1, 0, 0, kind << 2, optional.into()];
+            let subheader = if optional { &[0; 8][..] } else { &[] };
+            let payload = [&header[..], subheader, &packet].concat();
+            let info = decoded(&mirrored(0x22eb, &payload)).unwrap();
+            if is_read {
+                assert_eq!((info.octets, info.key.source_port), (octets, 5000));
+                assert_eq!(info.tunnel.unwrap().tunnel_type, TunnelType::Gre);
+            } else {
+                assert_eq!(info.inner_fault, Some(Undecodable::NotIp), "{kind}");
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_of_eoip_are_looked_into() {
+    let packet = |length: u16, frame_octets: &[u8]| {
+        let [high, low] = length.to_be_bytes();
+        let header = [0x20, 0x01, 0x64, 0, high, low, 0x39, 0x05];
+        let gre = [&header[..], frame_octets].concat();
+        decoded(&ethernet(IP, &ipv4(47, A, [192, 0, 2, 2], &gre))).unwrap()
+    };
+    let inner = ethernet(0x8100, &tag(9, IP, &datagram()));
+    let info = packet(u16::try_from(inner.len()).unwrap(), &inner);
+    assert_eq!((info.octets, info.vlan_id), (33, 9));
+    let tunnel = info.tunnel.unwrap();
+    assert_eq!(
+        (tunnel.tunnel_type, tunnel.tunnel_key),
+        (TunnelType::Gre, 1337)
+    );
+    // A message between the ends.
+    let info = packet(0, &[]);
+    assert_eq!((info.tunnel, info.inner_fault), (None, None));
+    assert_eq!(info.key.protocol_identifier, 47);
+}
+
+#[test]
+fn the_payload_of_vxlan_gpe_is_that_of_its_next_protocol() {
+    let inner = ethernet(IP, &datagram());
+    let ip6 = ipv6(17, "fd00::1", "fd00::2", &udp(5000, 53, b"hello"));
+    let labels = mpls(&[16, 17], &datagram());
+    for (flags, next_protocol, payload, octets) in [
+        (0x0c, 1, &datagram(), 33),
+        (0x0c, 2, &ip6, 53),
+        (0x0c, 3, &inner, 33),
+        (0x0c, 5, &labels, 33),
+        // Without the flag it is VXLAN.
+        (0x08, 0, &inner, 33),
+        (0x08, 1, &inner, 33),
+    ] {
+        let data = [&[flags, 0, 0, next_protocol, 0, 0, 7, 0][..], payload].concat();
+        let outer = ipv4(17, [192, 0, 2, 1], [192, 0, 2, 2], &udp(9, 4790, &data));
+        let info = decoded(&ethernet(IP, &outer)).unwrap();
+        let wanted = (octets, 5000, None);
+        let seen = (info.octets, info.key.source_port, info.inner_fault);
+        assert_eq!(seen, wanted, "{flags} {next_protocol}");
+        assert_eq!(info.tunnel.unwrap().tunnel_key, 7);
+    }
+}

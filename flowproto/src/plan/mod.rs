@@ -24,6 +24,9 @@
 //! Of several times, the finest one counts: milliseconds (152, 153), microseconds and nanoseconds
 //! (154–157), offset from the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
 //!
+//! Ports, ICMP types, prefix lengths and VLANs have elements by protocol or address family. A template may have
+//! several of them, of which a record fills one: the first that is not 0 is taken.
+//!
 //! A record of packets that leave (61) with deltas of 0 counts the deltas behind a middlebox, which are the
 //! outgoing counters of NetFlow v9.
 //!
@@ -54,7 +57,7 @@ use names::NameField;
 use outgoing::OutgoingCounters;
 use read::Load;
 use section::PacketSection;
-use slot::{CLIENT_RANK, COUNTERS, ENDS, STARTS, Slot};
+use slot::{ALTERNATIVES, CLIENT_PORT_RANK, CLIENT_RANK, COUNTERS, ENDS, STARTS, Slot};
 
 /// Instructions for reading the records of one template.
 #[derive(Debug)]
@@ -63,6 +66,9 @@ pub(crate) struct Plan {
     loads: Box<[Load]>,
     /// All other values.
     steps: Box<[Step]>,
+    /// Other elements of slots that have one for each protocol or address family: read if the preferred
+    /// one is 0, because it does not apply to the flow.
+    alternatives: Box<[Step]>,
     names: Box<[NameField]>,
     /// The packet that each record reports, if the template has no counters.
     packet: Option<Box<PacketSection>>,
@@ -197,6 +203,7 @@ impl Plan {
         let octets = Families::of(&all, Slot::Octets, Slot::ReverseOctets);
         let packets = Families::of(&all, Slot::Packets, Slot::ReversePackets);
         let mut steps: Vec<(Step, u8)> = Vec::new();
+        let mut alternatives: Vec<Step> = Vec::new();
         for (step, rank) in all {
             let counts = match step.slot {
                 Slot::Octets => Some(rank) == octets.forward,
@@ -208,11 +215,18 @@ impl Plan {
             if !counts {
                 continue;
             }
-            match steps.iter_mut().find(|(s, _)| s.slot == step.slot) {
+            let (other, other_rank) = match steps.iter_mut().find(|(s, _)| s.slot == step.slot) {
                 // The first occurrence of an element counts; a preferred element replaces others.
-                Some((_, taken)) if *taken <= rank => {}
-                Some(entry) => *entry = (step, rank),
-                None => steps.push((step, rank)),
+                Some((_, taken)) if *taken == rank => continue,
+                Some((_, taken)) if *taken < rank => (step, rank),
+                Some(entry) => std::mem::replace(entry, (step, rank)),
+                None => {
+                    steps.push((step, rank));
+                    continue;
+                }
+            };
+            if other.slot.bit() & ALTERNATIVES != 0 && other_rank < CLIENT_PORT_RANK {
+                alternatives.push(other);
             }
         }
         for alternatives in [STARTS, ENDS] {
@@ -271,6 +285,7 @@ impl Plan {
         Self {
             loads: loads.into(),
             steps: floating.into(),
+            alternatives: alternatives.into(),
             names,
             packet,
             outgoing,

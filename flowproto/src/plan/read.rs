@@ -4,6 +4,7 @@
 //! fields has no unpredictable branch. All records of a Set fill the same slots; the other slots
 //! are cleared once per Set.
 
+mod addresses;
 mod dns;
 mod headers;
 mod http;
@@ -13,7 +14,6 @@ use super::sampling::{SamplingFields, Selection};
 use super::slot::{ENDS, STARTS, Slot};
 use super::time::to_epoch;
 use super::{CounterKind, MessageContext, Plan, Step};
-use crate::address::Address;
 use crate::field::FieldSpan;
 use crate::http::GrpcStatusCounts;
 use crate::record::{BiflowDirection, FlowKey, FlowRecord, Interfaces};
@@ -70,6 +70,17 @@ impl Load {
         let window = window.and_then(|window| window.try_into().ok());
         let number = window.map_or(0, u64::from_be_bytes);
         number.wrapping_shr(self.shift.into()) & self.mask
+    }
+}
+
+impl Step {
+    /// The octets of the value in a record. `spans` as for [`Plan::read`].
+    #[inline]
+    fn value<'a>(&self, octets: &'a [u8], spans: &[FieldSpan]) -> &'a [u8] {
+        let span = spans.get(self.field).unwrap_or(&self.span);
+        let end = span.start.checked_add(span.length);
+        let value = end.and_then(|end| octets.get(span.start..end));
+        value.unwrap_or_default()
     }
 }
 
@@ -195,10 +206,12 @@ impl Plan {
             values.put(load.slot, load.value(octets));
         }
         for step in &self.steps {
-            let span = spans.get(step.field).unwrap_or(&step.span);
-            let end = span.start.checked_add(span.length);
-            let value = end.and_then(|end| octets.get(span.start..end));
-            values.take(step.slot, value.unwrap_or_default());
+            values.take(step.slot, step.value(octets, spans));
+        }
+        for step in &self.alternatives {
+            if values.number(step.slot) == 0 {
+                values.take(step.slot, step.value(octets, spans));
+            }
         }
         values.fill(context, record);
         if self.has_initiator && record.biflow_direction == Some(BiflowDirection::ReverseInitiator)
@@ -284,25 +297,12 @@ impl Values {
         low_u8(self.number(slot))
     }
 
-    /// An address of either family. Some templates have both and send zeros in the family that a
-    /// flow does not use.
-    #[inline]
-    fn address(&self, v4: Slot, v6: Slot) -> Address {
-        let wide = self.wide.get(v6.index()).copied().unwrap_or_default();
-        if wide != 0 {
-            Address::from_v6_bits(wide)
-        } else if self.any(v4.bit()) {
-            Address::from_v4_bits(self.low_u32(v4))
-        } else {
-            Address::UNSPECIFIED
-        }
-    }
-
     #[inline]
     fn fill(&self, context: &MessageContext, record: &mut FlowRecord) {
+        let [source_address, destination_address] = self.ends();
         record.key = FlowKey {
-            source_address: self.address(Slot::SourceV4, Slot::SourceV6),
-            destination_address: self.address(Slot::DestinationV4, Slot::DestinationV6),
+            source_address,
+            destination_address,
             source_port: self.low_u16(Slot::SourcePort),
             destination_port: self.low_u16(Slot::DestinationPort),
             protocol_identifier: self.low_u8(Slot::Protocol),

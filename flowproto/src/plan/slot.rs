@@ -11,12 +11,25 @@ const NTOP: u32 = 35632;
 /// Rank of the addresses of client and server (Cisco AVC), which stand for source and destination in
 /// templates without these.
 pub(super) const CLIENT_RANK: u8 = 1;
+/// Rank of the ports of client and server.
+pub(super) const CLIENT_PORT_RANK: u8 = 4;
 
 /// The slots of counters.
 pub(super) const COUNTERS: u128 = Slot::Octets.bit()
     | Slot::Packets.bit()
     | Slot::ReverseOctets.bit()
     | Slot::ReversePackets.bit();
+
+/// The slots that have elements by protocol, address family or kind of tag. Records send 0 in those that do
+/// not apply to the flow.
+pub(super) const ALTERNATIVES: u128 = Slot::SourcePort.bit()
+    | Slot::DestinationPort.bit()
+    | Slot::IcmpTypeCode.bit()
+    | Slot::IcmpType.bit()
+    | Slot::IcmpCode.bit()
+    | Slot::SourcePrefixLength.bit()
+    | Slot::DestinationPrefixLength.bit()
+    | Slot::VlanId.bit();
 
 /// Place of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,8 +243,8 @@ impl Slot {
             (0, 11) => (Self::DestinationPort, 1),
             (0, 181) => (Self::DestinationPort, 2),
             (0, 183) => (Self::DestinationPort, 3),
-            (CISCO, 12_240) | (0, 45_008) => (Self::SourcePort, 4),
-            (CISCO, 12_241) | (0, 45_009) => (Self::DestinationPort, 4),
+            (CISCO, 12_240) | (0, 45_008) => (Self::SourcePort, CLIENT_PORT_RANK),
+            (CISCO, 12_241) | (0, 45_009) => (Self::DestinationPort, CLIENT_PORT_RANK),
             (0, 8) => (Self::SourceV4, 0),
             (CISCO, 12_236) | (0, 45_004) => (Self::SourceV4, CLIENT_RANK),
             (0, 12) => (Self::DestinationV4, 0),

@@ -4,10 +4,11 @@
 //! savefile may have any timestamps. Timeouts must work all the same. So the clock has a scale of
 //! its own that starts with the first packet. Only its differences are meaningful.
 
-/// Start of the scale. Not 0, which means "never" in the flow cache.
-const START_NS: u64 = 1_000_000_000;
 /// Maximum age of a late packet. Kernel buffers hold packets for less.
 const MAX_LATENESS_NS: u64 = 10_000_000_000;
+/// Start of the scale. Packets that are late after the first one are before it, but not at 0, which
+/// means "never" in the flow cache.
+const START_NS: u64 = 2 * MAX_LATENESS_NS;
 /// Outliers in a row are accepted as the new time after this long, if there are at least
 /// `MIN_OUTLIERS`, …
 const ACCEPT_AFTER_NS: i64 = 10_000_000_000;

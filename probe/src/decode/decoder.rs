@@ -106,7 +106,7 @@ impl Decoder {
                         .saturating_add(header.header_octets);
                     extent.wire_octets = header.octets.saturating_sub(tunnel_octets);
                     // The payload of a first fragment continues in later ones.
-                    extent.is_open |= header.fragment.is_some();
+                    extent.is_open |= header.fragment.is_some() || inner.is_truncated;
                     ip::read(packet, extent, inner.network.version, next_header)
                         .map(|()| (inner, tunnel_octets))
                 }

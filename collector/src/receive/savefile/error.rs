@@ -25,7 +25,7 @@ pub enum SavefileError {
     /// No frame has a supported link type.
     #[error(
         "unsupported link type {0}: must be Ethernet (1), Linux cooked (113, 276), raw IP (12, 14, \
-         101, 228, 229) or loopback (0, 108)"
+         101, 228, 229), loopback (0, 108), PPP (9, 50, 51) or Cisco HDLC (104)"
     )]
     LinkType(u32),
 }

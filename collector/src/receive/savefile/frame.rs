@@ -14,15 +14,13 @@ use strum::IntoStaticStr;
 
 use super::SavefileCounts;
 use super::copies::Interface;
+use super::link::{LINUX_SLL, LINUX_SLL2, ip_packet};
 
 /// Maximum number of incomplete datagrams. One more replaces the oldest.
 const MAX_PARTIAL: usize = 256;
 /// Maximum number of separate parts of an incomplete datagram.
 const MAX_SCATTERED: usize = 64;
 const UDP_HEADER_OCTETS: usize = 8;
-/// Link types of captures of all interfaces of a Linux host.
-const LINUX_SLL: u32 = 113;
-const LINUX_SLL2: u32 = 276;
 
 /// Why a frame has no datagram of flow export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
@@ -317,41 +315,17 @@ fn udp_payload(source: IpAddr, octets: &[u8]) -> Result<(SocketAddr, &[u8]), Ski
     Ok((exporter, payload))
 }
 
-/// The packet up to IP, by the link types of <https://www.tcpdump.org/linktypes.html>.
+/// The packet up to IP.
 fn slice(link_type: u32, frame: &[u8]) -> Option<LaxSlicedPacket<'_>> {
-    let after = |octets: usize| frame.get(octets..).unwrap_or_default();
-    Some(match link_type {
-        1 => match LaxSlicedPacket::from_ethernet(frame) {
-            Ok(packet) => packet,
-            Err(_) => LaxSlicedPacket::from_ether_type(EtherType(0), &[]),
-        },
-        LINUX_SLL => LaxSlicedPacket::from_ether_type(ether_type(after(14)), after(16)),
-        LINUX_SLL2 => LaxSlicedPacket::from_ether_type(ether_type(frame), after(20)),
-        12 | 14 | 101 | 228 | 229 => LaxSlicedPacket::from_ether_type(ip_version(frame), frame),
-        // Four octets of address family, whose values differ by operating system. The packet has the version as well.
-        0 | 108 => LaxSlicedPacket::from_ether_type(ip_version(after(4)), after(4)),
-        _ => return None,
-    })
+    let (ether_type, packet) = ip_packet(link_type, frame)?;
+    Some(LaxSlicedPacket::from_ether_type(
+        EtherType(ether_type),
+        packet,
+    ))
 }
 
 /// The number of the interface in a header of `LINUX_SLL2`.
 fn sll2_interface(frame: &[u8]) -> u32 {
     let number = frame.get(4..).and_then(<[u8]>::first_chunk);
     number.map_or(0, |octets| u32::from_be_bytes(*octets))
-}
-
-fn ether_type(octets: &[u8]) -> EtherType {
-    EtherType(
-        octets
-            .first_chunk()
-            .map_or(0, |octets| u16::from_be_bytes(*octets)),
-    )
-}
-
-fn ip_version(packet: &[u8]) -> EtherType {
-    match packet.first().map(|octet| octet >> 4) {
-        Some(4) => EtherType::IPV4,
-        Some(6) => EtherType::IPV6,
-        _ => EtherType(0),
-    }
 }

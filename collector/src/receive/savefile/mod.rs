@@ -9,6 +9,7 @@ mod copies;
 mod error;
 mod frame;
 mod input;
+mod link;
 mod replay;
 
 use std::fs::File;

@@ -98,7 +98,8 @@ pub fn for_each(
         tracing::warn!(
             file = %path.display(),
             frames = read.frames - before.frames,
-            "no frame of the capture has a datagram of flow export: IPFIX over TCP is not read"
+            "no frame of the capture has a datagram of IPFIX or NetFlow v1, v5, v7 or v9: other versions, sFlow, IPFIX \
+             over TCP and datagrams inside tunnels are not read"
         );
     }
     outcome

@@ -174,6 +174,8 @@ fn every_link_type_is_read() {
     let cooked = [vec![0; 14], vec![8, 0], ip.to_vec()].concat();
     let cooked2 = [vec![8, 0], vec![0; 18], ip.to_vec()].concat();
     let null = [vec![2, 0, 0, 0], ip.to_vec()].concat();
+    let ppp = [vec![0xff, 3, 0, 0x21], ip.to_vec()].concat();
+    let labelled = [&frame[..12], &[0x88, 0x47, 0, 1, 1, 64], ip].concat();
     let mut tagged = Vec::new();
     PacketBuilder::ethernet2([1; 6], [2; 6])
         .single_vlan(7.try_into().unwrap())
@@ -183,6 +185,8 @@ fn every_link_type_is_read() {
         .unwrap();
     for (link_type, frame) in [
         (1, tagged),
+        (1, labelled),
+        (9, ppp),
         (113, cooked),
         (276, cooked2),
         (101, ip.to_vec()),

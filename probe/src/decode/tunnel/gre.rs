@@ -1,4 +1,4 @@
-//! GRE: RFC 2784, RFC 2890, that of PPTP in RFC 2637, ERSPAN, WCCP.
+//! GRE: RFC 2784, RFC 2890, that of PPTP in RFC 2637, ERSPAN (draft-foschiano-erspan), WCCP, EoIP.
 
 use flowproto::record::TunnelType;
 
@@ -10,6 +10,10 @@ const PPP: u16 = 0x880b;
 const WCCP: u16 = 0x883e;
 const ERSPAN: u16 = 0x88be;
 const ERSPAN_III: u16 = 0x22eb;
+/// The mirrored frame was longer (ERSPAN types II and III, third octet).
+const TRUNCATED: u8 = 0x04;
+/// Ethernet over IP of MikroTik.
+const EOIP: u16 = 0x6400;
 
 /// Reads GRE version 0 and 1. Optional words come in the order checksum, key, sequence number
 /// (RFC 2890 §2). Version 1 adds an acknowledgment number, and packets with nothing else.
@@ -37,6 +41,7 @@ pub(super) fn inside(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
     if sequence {
         word(&mut data)?;
     }
+    let mut is_truncated = false;
     let (network, framed) = match (first >> 16 & 0x7, protocol) {
         (1, PPP) => {
             // The key is the payload length and the call ID.
@@ -49,10 +54,20 @@ pub(super) fn inside(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
             }
             (link::ppp(data)?, false)
         }
+        (1, EOIP) if key => {
+            // The key is the length of the frame and the tunnel ID, this one in reverse order.
+            let [length_high, length_low, id_low, id_high] = tunnel_key.to_be_bytes();
+            tunnel_key = u16::from_le_bytes([id_low, id_high]).into();
+            if [length_high, length_low] == [0; 2] {
+                return Ok(None);
+            }
+            (link::ethernet(data)?, true)
+        }
         (0, ERSPAN) if sequence => {
-            let (_, frame) = data
+            let (header, frame) = data
                 .split_first_chunk::<8>()
                 .ok_or(Undecodable::MalformedTunnel)?;
+            is_truncated = header[2] & TRUNCATED != 0;
             (link::ethernet(frame)?, true)
         }
         (0, ERSPAN) => (link::ethernet(data)?, true),
@@ -63,7 +78,12 @@ pub(super) fn inside(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
             if header[11] & 1 == 1 {
                 frame = frame.get(8..).ok_or(Undecodable::MalformedTunnel)?;
             }
-            (link::ethernet(frame)?, true)
+            is_truncated = header[2] & TRUNCATED != 0;
+            match header[10] >> 2 & 0x1f {
+                0 => (link::ethernet(frame)?, true),
+                2 => (Network::new(frame, Version::Either, 0), false),
+                _ => return Err(Undecodable::NotIp),
+            }
         }
         (0, WCCP) => {
             // WCCP version 2 has a word before the IPv4 packet, version 1 does not.
@@ -78,6 +98,7 @@ pub(super) fn inside(payload: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
     Ok(Some(Inner {
         network,
         framed,
+        is_truncated,
         kind: TunnelType::Gre,
         key: tunnel_key,
         source_port: 0,

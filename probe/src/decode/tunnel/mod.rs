@@ -38,6 +38,8 @@ pub(super) struct Inner<'a> {
     pub(super) network: Network<'a>,
     /// True if it is in a frame of its own, with tags of its own.
     pub(super) framed: bool,
+    /// True if the tunnel header says that the end of the packet was cut off.
+    pub(super) is_truncated: bool,
     kind: TunnelType,
     key: u32,
     source_port: u16,
@@ -108,6 +110,7 @@ const fn plain(network: Network<'_>) -> Inner<'_> {
     Inner {
         network,
         framed: false,
+        is_truncated: false,
         kind: TunnelType::IpInIp,
         key: 0,
         source_port: 0,

@@ -5,7 +5,7 @@ use flowproto::record::TunnelType;
 use super::super::link;
 use super::super::packet::Undecodable;
 use super::super::tunnel_ports::TunnelProtocol;
-use super::{Inner, by_ethertype, plain};
+use super::{Inner, MPLS_UNICAST, by_ethertype, plain};
 
 /// Reads VXLAN, from its header on.
 #[inline(always)]
@@ -15,12 +15,17 @@ pub(super) fn inside(protocol: TunnelProtocol, data: &[u8]) -> Result<Inner<'_>,
     if header[0] & 0x08 == 0 {
         return Err(Undecodable::MalformedTunnel);
     }
-    let (network, framed) = match (protocol, header[3]) {
-        (TunnelProtocol::VxlanGpe, 1) => (link::ethertype(0x0800, data)?, false),
-        (TunnelProtocol::VxlanGpe, 2) => (link::ethertype(0x86dd, data)?, false),
-        (TunnelProtocol::VxlanGpe, 4) => (link::ethertype(link::ETHERTYPE_NSH, data)?, false),
-        (TunnelProtocol::VxlanGpe, 3) | (TunnelProtocol::Vxlan, _) => (link::ethernet(data)?, true),
-        _ => return Err(Undecodable::NotIp),
+    // Without the flag of a next protocol, the payload of GPE is that of VXLAN.
+    let next_protocol =
+        (protocol == TunnelProtocol::VxlanGpe && header[0] & 0x04 != 0).then_some(header[3]);
+    let (network, framed) = match next_protocol {
+        Some(1) => (link::ethertype(0x0800, data)?, false),
+        Some(2) => (link::ethertype(0x86dd, data)?, false),
+        Some(4) => (link::ethertype(link::ETHERTYPE_NSH, data)?, false),
+        // Earlier drafts, and Linux.
+        Some(5) => (link::ethertype(MPLS_UNICAST, data)?, false),
+        Some(3) | None => (link::ethernet(data)?, true),
+        Some(_) => return Err(Undecodable::NotIp),
     };
     Ok(Inner {
         framed,
