@@ -543,6 +543,13 @@ fn values_that_cannot_be() {
         Rule::EndAfterExport,
         &values(&[(152, 8), (153, 8)], &times(base, base + 5000)),
     );
+    for end in [153, 155] {
+        shows(
+            Rule::EndAfterExport,
+            &values(&[(152, 8), (end, 8)], &times(base, u64::MAX)),
+        );
+    }
+    shows(Rule::EndAfterExport, &values(&[(151, 4)], &[0xff; 4]));
 }
 
 #[test]

@@ -97,8 +97,8 @@ fn biflow() -> FlowRecord {
         packet_delta_count: 2,
         reverse_octet_delta_count: 3,
         reverse_packet_delta_count: 4,
-        reverse_flow_start_milliseconds: 5,
-        reverse_flow_end_milliseconds: 6,
+        reverse_flow_start_milliseconds: NOW - 6,
+        reverse_flow_end_milliseconds: NOW - 5,
         reverse_tcp_control_bits: 0x12,
         biflow_direction: Some(BiflowDirection::Initiator),
         new_connection_delta_count: Some(1),
@@ -218,11 +218,8 @@ fn a_biflow_is_one_record_with_reverse_elements_and_their_types() {
             .windows(described.len())
             .any(|octets| octets == described)
     );
-    #[rustfmt::skip]
-    let values = [
-        0, 0, 0, 0, 0, 0, 0, 3,  0, 0, 0, 0, 0, 0, 0, 4,  0, 0, 0, 0, 0, 0, 0, 5,
-        0, 0, 0, 0, 0, 0, 0, 6,  0x12,
-    ];
+    let numbers = [3, 4, NOW - 6, NOW - 5].map(u64::to_be_bytes);
+    let values = [&numbers.concat()[..], &[0x12]].concat();
     assert_eq!(sent[sent.len() - values.len()..], values);
     assert_eq!(receive(&mut process, &[sent]), [biflow()]);
 }

@@ -10,7 +10,7 @@ use crate::json;
 use crate::record::{FlowRecord, Sampling};
 use crate::rule::Rule;
 use crate::template::{Field, Template};
-use crate::value::unsigned;
+use crate::value::{ntp_to_unix, unsigned};
 use crate::wire::Violation;
 
 /// Tolerated time from the export of a record to the end of its flow, milliseconds: clocks differ,
@@ -46,7 +46,7 @@ pub(super) fn record(
         }
     }
     if let Some(flow) = flow {
-        check_times(printer, offset, flow);
+        check_times(printer, offset, flow, reported_end(template, octets));
     }
 }
 
@@ -105,9 +105,28 @@ fn check_value(printer: &mut Printer<'_>, offset: usize, element: Option<&Elemen
     }
 }
 
-fn check_times(printer: &mut Printer<'_>, offset: usize, flow: &FlowRecord) {
-    let (start, end) = (flow.flow_start_milliseconds, flow.flow_end_milliseconds);
-    if start != 0 && end != 0 && end < start {
+/// The end of a flow as the record has it, milliseconds since the epoch; 0 without one. The flow has none if it is
+/// much later than the export.
+fn reported_end(template: &Template, octets: &[u8]) -> u64 {
+    let mut values = template.values(octets);
+    let end = values.find_map(|(field, value)| {
+        let number = unsigned(value);
+        match field.read_as.element() {
+            (0, 151) => Some(number.saturating_mul(1000)),
+            (0, 153) => Some(number),
+            (0, 155 | 157) => Some(ntp_to_unix(number, 1000)),
+            _ => None,
+        }
+    });
+    end.unwrap_or_default()
+}
+
+fn check_times(printer: &mut Printer<'_>, offset: usize, flow: &FlowRecord, reported_end: u64) {
+    let (start, mut end) = (flow.flow_start_milliseconds, flow.flow_end_milliseconds);
+    if end == 0 {
+        end = reported_end;
+    }
+    if end != 0 && end < start {
         let detail = format_args!("by {} ms", start - end);
         printer.broken(offset, Rule::EndBeforeStart, detail);
     }

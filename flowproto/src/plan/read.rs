@@ -12,7 +12,7 @@ mod tcp;
 
 use super::sampling::{SamplingFields, Selection};
 use super::slot::{ENDS, STARTS, Slot};
-use super::time::to_epoch;
+use super::time::{known_time, to_epoch};
 use super::{CounterKind, MessageContext, Plan, Step};
 use crate::field::FieldSpan;
 use crate::http::GrpcStatusCounts;
@@ -309,8 +309,9 @@ impl Values {
         };
         record.octet_delta_count = self.number(Slot::Octets);
         record.packet_delta_count = self.number(Slot::Packets);
-        record.flow_start_milliseconds = self.number(Slot::StartMilliseconds);
-        record.flow_end_milliseconds = self.number(Slot::EndMilliseconds);
+        let time = |slot| known_time(self.number(slot), context);
+        record.flow_start_milliseconds = time(Slot::StartMilliseconds);
+        record.flow_end_milliseconds = time(Slot::EndMilliseconds);
         record.tcp_control_bits = self.low_u16(Slot::TcpControlBits);
         record.ip_class_of_service = self.low_u8(Slot::ClassOfService);
         record.flow_end_reason = self.low_u8(Slot::FlowEndReason).into();
@@ -352,7 +353,7 @@ impl Values {
             selection.unwrap_or_default().apply(record);
         }
         if self.any(REVERSE | ICMP | EXPORTER | headers::SLOTS) {
-            self.fill_rest(record);
+            self.fill_rest(context, record);
         }
         if self.any(tcp::SLOTS) {
             self.fill_tcp(record);
@@ -420,12 +421,15 @@ impl Values {
         }
     }
 
-    /// The start of the flow, to compare with that of its other records; 0 if it is not known. A
-    /// `sysUpTime` is compared as it is: as calendar time it differs between Messages, because their
-    /// export times are whole seconds.
+    /// The start of the flow, to compare with that of its other records; 0 if it is not known. It is compared
+    /// as it is: a `sysUpTime` differs between Messages as calendar time, because their export times are
+    /// whole seconds. An offset from the export time is compared as calendar time.
     pub(crate) fn start_identity(&self, record: &FlowRecord) -> u64 {
-        self.number_if(Slot::StartSysUpTime)
-            .unwrap_or(record.flow_start_milliseconds)
+        let mut starts = STARTS.into_iter();
+        match starts.find(|slot| self.any(slot.bit())) {
+            None | Some(Slot::StartDeltaMicroseconds) => record.flow_start_milliseconds,
+            Some(slot) => self.number(slot),
+        }
     }
 
     /// 148 `flowId`.
@@ -439,11 +443,12 @@ impl Values {
     }
 
     /// Fields that few templates have.
-    fn fill_rest(&self, record: &mut FlowRecord) {
+    fn fill_rest(&self, context: &MessageContext, record: &mut FlowRecord) {
         record.reverse_octet_delta_count = self.number(Slot::ReverseOctets);
         record.reverse_packet_delta_count = self.number(Slot::ReversePackets);
-        record.reverse_flow_start_milliseconds = self.number(Slot::ReverseStart);
-        record.reverse_flow_end_milliseconds = self.number(Slot::ReverseEnd);
+        let time = |slot| known_time(self.number(slot), context);
+        record.reverse_flow_start_milliseconds = time(Slot::ReverseStart);
+        record.reverse_flow_end_milliseconds = time(Slot::ReverseEnd);
         record.reverse_tcp_control_bits = self.low_u16(Slot::ReverseTcpControlBits);
         record.exporter_address = self.optional_address(Slot::ExporterV4, Slot::ExporterV6);
         if self.any(ICMP) {

@@ -6,6 +6,13 @@ use crate::value::{low_u32, ntp_to_unix, ntp_to_unix_after_wrap};
 
 /// Tolerance: export times are whole seconds, and clocks differ.
 const AFTER_EXPORT: u64 = 60_000;
+/// Flows do not end later than this after their export, whatever the clocks are.
+const MAX_AFTER_EXPORT: u64 = 86_400_000;
+/// An exporter that has been up for longer does not report flows of the millisecond of its start: it does not
+/// fill in the field.
+const MAX_AGE_OF_START: u32 = 86_400_000;
+/// 1990-01-01: no flow was metered before. Earlier times count from another event than 1970, or in another unit.
+const FIRST_FLOW: u64 = 631_152_000_000;
 
 /// A start or end of a flow, in the unit of its slot, as milliseconds since the epoch. `init` as for
 /// [`up_time_to_epoch`].
@@ -16,7 +23,7 @@ pub(super) fn to_epoch(
     init: Option<u64>,
     context: &MessageContext,
 ) -> u64 {
-    match slot {
+    let time = match slot {
         Slot::StartSysUpTime | Slot::EndSysUpTime => {
             up_time_to_epoch(low_u32(number), init, context)
         }
@@ -26,6 +33,21 @@ pub(super) fn to_epoch(
             .export_time_milliseconds
             .saturating_sub(number / 1000),
         _ => number,
+    };
+    known_time(time, context)
+}
+
+/// A time of a flow, milliseconds since the epoch; 0 (unknown) if flows of this export cannot have it: more
+/// than a day after it, such as an octet pattern of ones, or before there was flow export, such as the uptime
+/// of an exporter. The clock of an exporter that is not set is not compared.
+#[inline]
+pub(super) const fn known_time(time: u64, context: &MessageContext) -> u64 {
+    let export_time = context.export_time_milliseconds;
+    let is_possible = FIRST_FLOW <= time && time <= export_time.saturating_add(MAX_AFTER_EXPORT);
+    if is_possible || export_time < FIRST_FLOW {
+        time
+    } else {
+        0
     }
 }
 
@@ -56,6 +78,10 @@ fn up_time_to_epoch(up_time: u32, init: Option<u64>, context: &MessageContext) -
             context.export_time_milliseconds,
         );
     };
+    let age = context.export_time_milliseconds.saturating_sub(init);
+    if up_time == 0 && age > MAX_AGE_OF_START.into() {
+        return 0;
+    }
     let first = init.saturating_add(up_time.into());
     let latest = context
         .export_time_milliseconds
@@ -65,10 +91,10 @@ fn up_time_to_epoch(up_time: u32, init: Option<u64>, context: &MessageContext) -
 }
 
 /// A `sysUpTime` as milliseconds since the epoch, from both clocks in the header of its Message; 0
-/// (unknown) if the header has no `sysUpTime`. The header's value is the later one, which makes the
+/// (unknown) if the header has no `sysUpTime`, or if it is 0 long after the start of the exporter. The header's value is the later one, which makes the
 /// distance right across a wrap of the 32-bit counter.
 pub(crate) fn relative_to_header(up_time: u32, header_up_time: u32, header_time: u64) -> u64 {
-    if header_up_time == 0 {
+    if header_up_time == 0 || up_time == 0 && header_up_time > MAX_AGE_OF_START {
         return 0;
     }
     let distance = header_up_time.wrapping_sub(up_time);
