@@ -117,20 +117,16 @@ fn forwarded(
     };
     let resolve = |address| {
         let found = snapshots.index.lookup(address, TimeRange::instant(now));
-        ResolvedEndpoint {
-            id: found.endpoint,
-            place: snapshots.place(found.endpoint),
-            certainty: found.certainty,
-        }
+        ResolvedEndpoint::new(
+            found.endpoint,
+            snapshots.place(found.endpoint),
+            found.certainty,
+        )
     };
     ForwardedRecord {
         endpoints: Endpoints {
             source: resolve(record.key.source_address),
             destination: resolve(record.key.destination_address),
-            source_service: None,
-            destination_service: None,
-            is_source_translated: false,
-            is_destination_translated: false,
             tunnel: TunnelUse::None,
         },
         record,

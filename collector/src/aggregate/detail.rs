@@ -106,25 +106,27 @@ impl Part {
 /// The properties of a record. Those that no family needs have their default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Detail {
-    pub(super) source_address: Address,
-    pub(super) destination_address: Address,
+    pub(super) source: EndDetail,
+    pub(super) destination: EndDetail,
     pub(super) exporter: Address,
-    pub(super) source_service: Option<EndpointId>,
-    pub(super) destination_service: Option<EndpointId>,
-    pub(super) source_as_number: u32,
-    pub(super) destination_as_number: u32,
     pub(super) input_interface: Option<Arc<str>>,
     pub(super) output_interface: Option<Arc<str>>,
-    pub(super) source_port: Option<u16>,
-    pub(super) destination_port: Option<u16>,
     pub(super) server_port: Option<u16>,
     pub(super) protocol: Option<u8>,
     pub(super) dscp: Option<u8>,
     pub(super) initiator: Option<Initiator>,
     pub(super) encapsulation: Option<TunnelType>,
     pub(super) security_protocol: SecurityProtocol,
-    pub(super) source_host: Option<Arc<str>>,
-    pub(super) destination_host: Option<Arc<str>>,
+}
+
+/// What a record has of one of its ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct EndDetail {
+    pub(super) address: Address,
+    pub(super) service: Option<EndpointId>,
+    pub(super) as_number: u32,
+    pub(super) port: Option<u16>,
+    pub(super) host: Option<Arc<str>>,
 }
 
 impl Detail {
@@ -136,18 +138,17 @@ impl Detail {
     ) -> Self {
         let (flow, extras) = (record.flow, record.extras);
         let mut detail = Self::default();
+        let (source, destination) = (&mut detail.source, &mut detail.destination);
         let has_ports = flow.has_ports();
         let initiator = extras
             .map(|extras| extras.initiator_of(flow))
             .unwrap_or_default();
         if parts.has(Part::Addresses) {
-            let [source, destination] = record.addresses();
-            detail.source_address = source;
-            detail.destination_address = destination;
+            [source.address, destination.address] = record.addresses();
         }
         if parts.has(Part::Ports) && has_ports {
-            detail.source_port = Some(flow.source_port);
-            detail.destination_port = Some(flow.destination_port);
+            source.port = Some(flow.source_port);
+            destination.port = Some(flow.destination_port);
         }
         if parts.has(Part::ServerPort) && has_ports {
             detail.server_port = match initiator {
@@ -157,8 +158,8 @@ impl Detail {
             };
         }
         if parts.has(Part::Services) {
-            detail.source_service = record.endpoints.source_service;
-            detail.destination_service = record.endpoints.destination_service;
+            source.service = record.endpoints.source.service;
+            destination.service = record.endpoints.destination.service;
         }
         if parts.has(Part::Protocol) {
             detail.protocol = Some(flow.protocol);
@@ -171,8 +172,7 @@ impl Detail {
         }
         if parts.has(Part::Hosts) {
             let hosts = record.host_names();
-            let [source, destination] = hosts.map(|host| Some(wildcards.label(host?)));
-            (detail.source_host, detail.destination_host) = (source, destination);
+            [source.host, destination.host] = hosts.map(|host| Some(wildcards.label(host?)));
         }
         if parts.has(Part::Security) {
             detail.security_protocol = flow.security_protocol;
@@ -194,9 +194,7 @@ impl Detail {
             detail.output_interface.clone_from(output);
         }
         if parts.has(Part::AsNumbers) {
-            let [source, destination] = extras.bgp_as_numbers_of(flow);
-            detail.source_as_number = source;
-            detail.destination_as_number = destination;
+            [source.as_number, destination.as_number] = flow.sides(extras.bgp_as_numbers);
         }
         detail
     }
@@ -204,31 +202,14 @@ impl Detail {
     /// The parts of the opposite direction. Class of service and interfaces are not those of the
     /// record.
     pub(super) fn reversed(self) -> Self {
-        let opposite = |initiator| match initiator {
-            Initiator::Source => Initiator::Destination,
-            Initiator::Destination => Initiator::Source,
-            Initiator::Unknown => Initiator::Unknown,
-        };
         Self {
-            source_address: self.destination_address,
-            destination_address: self.source_address,
-            source_service: self.destination_service,
-            destination_service: self.source_service,
-            source_as_number: self.destination_as_number,
-            destination_as_number: self.source_as_number,
+            source: self.destination,
+            destination: self.source,
             input_interface: None,
             output_interface: None,
-            source_port: self.destination_port,
-            destination_port: self.source_port,
             dscp: None,
-            initiator: self.initiator.map(opposite),
-            source_host: self.destination_host,
-            destination_host: self.source_host,
-            exporter: self.exporter,
-            server_port: self.server_port,
-            protocol: self.protocol,
-            encapsulation: self.encapsulation,
-            security_protocol: self.security_protocol,
+            initiator: self.initiator.map(Initiator::reversed),
+            ..self
         }
     }
 }

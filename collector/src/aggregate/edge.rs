@@ -1,8 +1,6 @@
 //! The fields of an edge.
 
-use flowproto::Address;
-
-use super::detail::Detail;
+use super::detail::{Detail, EndDetail};
 use super::edges::CountedEdge;
 use super::field::{EndpointField, Field, FieldSource, RecordField, Side, Value};
 use crate::inventory::{EndpointId, EndpointKind, LabelSet, Node, Place};
@@ -18,16 +16,6 @@ pub(super) struct Edge<'a> {
     destination: EndpointId,
     places: (Place, Place),
     detail: Option<&'a Detail>,
-}
-
-/// What an edge has at one of its ends.
-#[derive(Clone, Copy, Default)]
-struct EndDetail<'a> {
-    address: Address,
-    port: Option<u16>,
-    service: Option<EndpointId>,
-    as_number: u32,
-    host: Option<&'a str>,
 }
 
 impl<'a> Edge<'a> {
@@ -96,32 +84,23 @@ impl<'a> Edge<'a> {
         })
     }
 
-    fn end_detail(&self, side: Side) -> EndDetail<'a> {
-        match (self.detail, self.end(side)) {
-            (Some(detail), Some(Side::Source)) => EndDetail {
-                address: detail.source_address,
-                port: detail.source_port,
-                service: detail.source_service,
-                as_number: detail.source_as_number,
-                host: detail.source_host.as_deref(),
-            },
-            (Some(detail), Some(_)) => EndDetail {
-                address: detail.destination_address,
-                port: detail.destination_port,
-                service: detail.destination_service,
-                as_number: detail.destination_as_number,
-                host: detail.destination_host.as_deref(),
-            },
-            _ => EndDetail::default(),
-        }
+    fn end_detail(&self, side: Side) -> Option<&'a EndDetail> {
+        let detail = self.detail?;
+        Some(match self.end(side)? {
+            Side::Source => &detail.source,
+            _ => &detail.destination,
+        })
     }
 
     fn endpoint_value(&self, side: Side, field: EndpointField) -> Value<'a> {
+        let of_end = |value: fn(&'a EndDetail) -> Value<'a>| {
+            self.end_detail(side).map_or(Value::Absent, value)
+        };
         match field {
-            EndpointField::Address => return Value::address(self.end_detail(side).address),
-            EndpointField::Port => return number(self.end_detail(side).port),
-            EndpointField::Host => return optional_text(self.end_detail(side).host),
-            EndpointField::BgpAsNumber => return positive(self.end_detail(side).as_number),
+            EndpointField::Address => return of_end(|end| Value::address(end.address)),
+            EndpointField::Port => return of_end(|end| number(end.port)),
+            EndpointField::Host => return of_end(|end| optional_text(end.host.as_deref())),
+            EndpointField::BgpAsNumber => return of_end(|end| positive(end.as_number)),
             _ => {}
         }
         let Some(id) = self.endpoint(side) else {
@@ -159,7 +138,7 @@ impl<'a> Edge<'a> {
 
     /// The Service that the record names, else the one that the endpoint is.
     fn service(&self, side: Side, view: EndpointView<'a>) -> &'a str {
-        match self.end_detail(side).service {
+        match self.end_detail(side).and_then(|end| end.service) {
             Some(id) => &self.snapshots.endpoint(id).endpoint.name,
             None if view.endpoint.kind == EndpointKind::Service => &view.endpoint.name,
             None => "",

@@ -6,7 +6,6 @@
 
 use std::hash::BuildHasher;
 
-use flowproto::Address;
 use flowproto::tcp::ConnectionState;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -14,7 +13,7 @@ use hashbrown::hash_table::Entry;
 use lru::LruCache;
 
 use super::edges::{CountedEdge, DetailedEdge};
-use crate::pipeline::{ConnectionHealth, Flow, Measures};
+use crate::pipeline::{AddressAndPort, ConnectionHealth, Flow, Measures};
 
 /// Bounds of a table of open connections.
 #[derive(Clone, Copy, Debug)]
@@ -79,14 +78,11 @@ impl OpenEdge {
 
 /// The two ends of a connection in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ConnectionEnds([(Address, u16); 2]);
+pub(super) struct ConnectionEnds([AddressAndPort; 2]);
 
 impl ConnectionEnds {
     pub(super) fn of(flow: &Flow) -> Self {
-        let mut ends = [
-            (flow.source, flow.source_port),
-            (flow.destination, flow.destination_port),
-        ];
+        let mut ends = flow.ends();
         ends.sort_unstable();
         Self(ends)
     }
@@ -311,6 +307,8 @@ fn slot_at(slots: &[Option<EdgeSlot>], number: u32) -> Option<&EdgeSlot> {
 
 #[cfg(test)]
 mod tests {
+    use flowproto::Address;
+
     use super::*;
     use crate::aggregate::detail::Detail;
     use crate::inventory::EndpointId;

@@ -61,13 +61,12 @@ impl RecordFields {
 impl RecordFields {
     /// A record between two endpoints, to a port.
     pub(crate) fn to_port(source: EndpointId, destination: EndpointId, port: u16) -> Self {
+        let mut detail = Detail::default();
+        detail.destination.port = Some(port);
         Self(DetailedEdge {
             source,
             destination,
-            detail: Detail {
-                destination_port: Some(port),
-                ..Detail::default()
-            },
+            detail,
         })
     }
 }

@@ -130,30 +130,20 @@ impl DecidedRecord<'_> {
     #[must_use]
     pub fn addresses(&self) -> [Address; 2] {
         let (flow, endpoints) = (self.flow, self.endpoints);
-        let in_direction = |[source, destination]: [Address; 2]| {
-            if flow.is_forward() {
-                [source, destination]
-            } else {
-                [destination, source]
-            }
-        };
-        let Some(extras) = self.extras else {
-            return [flow.source, flow.destination];
-        };
-        if let (TunnelUse::Outer(_), Some(ends)) = (endpoints.tunnel, &extras.tunnel) {
-            return in_direction([ends.source, ends.destination]);
-        }
         let [mut source, mut destination] = [flow.source, flow.destination];
-        if let Some(translation) = &extras.translation {
-            let [source_after, destination_after] = in_direction([
-                translation.post_nat_source_address,
-                translation.post_nat_destination_address,
-            ]);
-            if endpoints.is_source_translated {
-                source = source_after;
+        let Some(extras) = self.extras else {
+            return [source, destination];
+        };
+        if let (TunnelUse::Outer(_), Some(tunnel)) = (endpoints.tunnel, &extras.tunnel) {
+            return flow.sides(tunnel.ends).map(|(address, _)| address);
+        }
+        if let Some(translated) = extras.translated {
+            let [source_after, destination_after] = flow.sides(translated);
+            if endpoints.source.is_translated {
+                (source, _) = source_after;
             }
-            if endpoints.is_destination_translated {
-                destination = destination_after;
+            if endpoints.destination.is_translated {
+                (destination, _) = destination_after;
             }
         }
         [source, destination]

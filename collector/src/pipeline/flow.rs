@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use flowproto::host_name::ResponderName;
-use flowproto::record::{BiflowDirection, SecurityProtocol, Translation, TunnelType};
+use flowproto::record::{BiflowDirection, SecurityProtocol, Translation, Tunnel, TunnelType};
 use flowproto::{Address, FlowRecord, TrafficRecord, protocol};
 
 use super::policy::{CountedDirection, RecordPolicy};
-use super::tunnel_ends::TunnelEnds;
 use crate::inventory::{NodeId, TimeRange};
 
 /// What is counted of a flow. Sums saturate at `u64::MAX`.
@@ -120,11 +119,42 @@ pub struct Flow {
     pub(super) domain: u32,
 }
 
-/// What only few records have, or only few families need.
+/// An address with a transport port; 0 if there is none.
+pub type AddressAndPort = (Address, u16);
+
+/// The ends of a tunnel, from the outer header.
+#[derive(Clone, Copy, Debug)]
+pub struct TunnelEnds {
+    /// Sender and receiver, for the record's own direction.
+    pub ends: [AddressAndPort; 2],
+    /// Protocol of the outer IP header.
+    pub protocol: u8,
+}
+
+impl TunnelEnds {
+    /// The ends of the tunnel of a record; `None` if it has no outer addresses.
+    fn of(tunnel: &Tunnel) -> Option<Self> {
+        let ends = [
+            (tunnel.tunnel_source_address, tunnel.tunnel_source_port),
+            (
+                tunnel.tunnel_destination_address,
+                tunnel.tunnel_destination_port,
+            ),
+        ];
+        let is_known = ends.iter().any(|(address, _)| !address.is_unspecified());
+        is_known.then_some(Self {
+            ends,
+            protocol: tunnel.tunnel_protocol_identifier,
+        })
+    }
+}
+
+/// What only few records have, or only few families need. Pairs are source and destination of the
+/// record's own direction; [`Flow::sides`] has those of a flow.
 #[derive(Clone, Debug, Default)]
 pub struct FlowExtras {
-    /// Addresses and ports after network address translation.
-    pub translation: Option<Translation>,
+    /// Source and destination after network address translation; unspecified, and 0, where not carried.
+    pub translated: Option<[AddressAndPort; 2]>,
     /// 130 or 131, the address of the exporter as the record itself has it.
     pub exporter_address: Address,
     /// The ends of the tunnel that the packets were in.
@@ -138,8 +168,8 @@ pub struct FlowExtras {
     initiator: Initiator,
     /// 5 `ipClassOfService` of the record's own direction.
     pub ip_class_of_service: u8,
-    /// 16 and 17, for the record's own direction; 0 if not carried.
-    bgp_as_numbers: [u32; 2],
+    /// 16 and 17; 0 if not carried.
+    pub bgp_as_numbers: [u32; 2],
     /// The name by which the initiator reached the responder.
     pub responder_name: Option<ResponderName>,
 }
@@ -166,6 +196,16 @@ impl Initiator {
             Some(BiflowDirection::Arbitrary | BiflowDirection::Perimeter) | None => Self::Unknown,
         }
     }
+
+    /// The initiator of the opposite direction.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::Source => Self::Destination,
+            Self::Destination => Self::Source,
+            Self::Unknown => Self::Unknown,
+        }
+    }
 }
 
 impl FlowExtras {
@@ -181,7 +221,7 @@ impl FlowExtras {
     /// The extras of a record, without the names of its interfaces.
     pub(super) fn of(record: &FlowRecord) -> Self {
         Self {
-            translation: record.translation,
+            translated: record.translation.as_ref().map(after_translation),
             exporter_address: record.exporter_address,
             tunnel: record.tunnel.as_ref().and_then(TunnelEnds::of),
             tunnel_type: record.tunnel.map(|tunnel| tunnel.tunnel_type),
@@ -199,24 +239,25 @@ impl FlowExtras {
     /// The initiator of a flow of this record.
     #[must_use]
     pub fn initiator_of(&self, flow: &Flow) -> Initiator {
-        match self.initiator {
-            initiator if flow.is_forward() => initiator,
-            Initiator::Source => Initiator::Destination,
-            Initiator::Destination => Initiator::Source,
-            Initiator::Unknown => Initiator::Unknown,
-        }
-    }
-
-    /// The autonomous systems of source and destination of a flow of this record.
-    #[must_use]
-    pub fn bgp_as_numbers_of(&self, flow: &Flow) -> [u32; 2] {
-        let [own, opposite] = self.bgp_as_numbers;
         if flow.is_forward() {
-            [own, opposite]
+            self.initiator
         } else {
-            [opposite, own]
+            self.initiator.reversed()
         }
     }
+}
+
+const fn after_translation(translation: &Translation) -> [AddressAndPort; 2] {
+    [
+        (
+            translation.post_nat_source_address,
+            translation.post_napt_source_port,
+        ),
+        (
+            translation.post_nat_destination_address,
+            translation.post_napt_destination_port,
+        ),
+    ]
 }
 
 impl Flow {
@@ -261,6 +302,16 @@ impl Flow {
         }
     }
 
+    /// Source and destination.
+    #[inline]
+    #[must_use]
+    pub const fn ends(&self) -> [AddressAndPort; 2] {
+        [
+            (self.source, self.source_port),
+            (self.destination, self.destination_port),
+        ]
+    }
+
     /// True if its protocol has ports.
     #[must_use]
     pub const fn has_ports(&self) -> bool {
@@ -271,6 +322,16 @@ impl Flow {
     #[must_use]
     pub fn is_forward(&self) -> bool {
         self.direction == Direction::Forward
+    }
+
+    /// What its source and its destination have, from the same of its record.
+    #[must_use]
+    pub fn sides<T>(&self, [source, destination]: [T; 2]) -> [T; 2] {
+        if self.is_forward() {
+            [source, destination]
+        } else {
+            [destination, source]
+        }
     }
 }
 

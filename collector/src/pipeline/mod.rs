@@ -27,7 +27,6 @@ mod observers;
 mod pending;
 mod policy;
 mod traffic;
-mod tunnel_ends;
 mod unconfirmed;
 
 use std::net::SocketAddr;
@@ -39,12 +38,11 @@ use flowproto::collector::{CollectingProcess, DomainReport, Limits, State, Unusa
 pub use counts::{PipelineCounts, RecordCounts};
 pub use decided::{DecidedRecord, PathEnd, Reason, Sinks, Verdict, WholeRecord};
 pub use exporters::Origin;
-pub use flow::{Direction, Flow, FlowExtras, Initiator, Measures};
+pub use flow::{AddressAndPort, Direction, Flow, FlowExtras, Initiator, Measures, TunnelEnds};
 pub use health::{ConnectionHealth, FlowHealth, PacketHealth};
 pub use host_names::host_names;
 pub use observers::{ObserverTimeouts, Observers};
 pub use policy::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
-pub use tunnel_ends::TunnelEnds;
 
 use crate::clock::Now;
 use crate::receive::Ingest;

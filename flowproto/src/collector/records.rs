@@ -10,7 +10,6 @@ use super::buffers::RecordBuffers;
 use super::observer::Observer;
 use super::process::{CollectingProcess, OpenMessage};
 use super::sink::{Fields, RecordSink};
-use super::totals::FlowIdentity;
 use crate::options::{Resolved, SamplingResolver};
 use crate::plan::{MessageContext, Selection, Values};
 use crate::record::{FlowRecord, Sampling};
@@ -189,16 +188,13 @@ impl CollectingProcess {
             .filter(|reader| sink.takes_traffic(reader.has_health()))
             .and_then(|reader| Some((reader, sampling.of_all()?)));
         let mut records = Records::new(template, content);
-        let mut latest_sampling = Sampling::NONE;
-        let mut count = 0_u32;
         if let Some(reader) = reader {
             for octets in records.of_fixed_length() {
                 sink.read_ahead(reader.addresses(octets));
             }
         }
-        if let Some((_, selection)) = traffic {
-            latest_sampling = selection.in_force();
-        }
+        let mut latest_sampling =
+            traffic.map_or(Sampling::NONE, |(_, selection)| selection.in_force());
         let has_sampling = !sampling.is_none();
         // Running totals and firewall connections cost a look-up for each record; exporters of deltas
         // do not pay for it. A reported packet is neither.
@@ -207,6 +203,7 @@ impl CollectingProcess {
             && (kinds.iter().any(|kind| kind.is_total()) || plan.are_firewall_connections());
         let totals_of = are_kept.then(|| self.sessions.domain_key(place)).flatten();
         let has_names = plan.has_names();
+        let mut count = 0_u32;
         let (mut is_begun, mut is_cut) = (false, false);
         while let Some(next) = records.next(spans) {
             let Ok(octets) = next else {
@@ -226,29 +223,18 @@ impl CollectingProcess {
             }
             plan.read(octets, spans, &context, values, record);
             if has_names {
-                record.responder_name = match plan.read_name(octets, spans, names) {
-                    Ok(name) => name,
-                    Err(error) => {
-                        self.counters.refuse_name(error);
-                        None
-                    }
-                };
+                let name = plan.read_name(octets, spans, names);
+                record.responder_name = name.unwrap_or_else(|error| {
+                    self.counters.refuse_name(error);
+                    None
+                });
             }
             if has_sampling {
                 sampling.apply(values, record);
             }
             observer.record(octets, template, Some(record));
             if let Some(domain) = totals_of {
-                record.is_continuation = false;
-                let identity = FlowIdentity {
-                    domain,
-                    flow_id: values.flow_id(),
-                    start: values.start_identity(record),
-                };
-                let is_evicted = match values.firewall_event() {
-                    Some(event) => self.totals.connection(identity, (event, kinds), record),
-                    None => self.totals.difference(identity, kinds, record),
-                };
+                let is_evicted = self.totals.count(domain, kinds, values, record);
                 self.counters.totals_evicted += u64::from(is_evicted);
             }
             let fields = Fields::of_template(template, octets, session);

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use lru::LruCache;
 
 use crate::address::Address;
-use crate::plan::CounterKind;
+use crate::plan::{CounterKind, Values};
 use crate::record::{FlowKey, FlowRecord};
 use crate::sessions::DomainKey;
 
@@ -40,12 +40,12 @@ struct Flow {
 
 /// What identifies the flow of a record, besides its flow key.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FlowIdentity {
-    pub(super) domain: DomainKey,
+struct FlowIdentity {
+    domain: DomainKey,
     /// 148 `flowId`.
-    pub(super) flow_id: Option<u64>,
+    flow_id: Option<u64>,
     /// Any number that all records of the flow share; 0 if the start is not known.
-    pub(super) start: u64,
+    start: u64,
 }
 
 /// What the records of a flow have counted so far.
@@ -89,9 +89,29 @@ impl Totals {
         self.length
     }
 
-    /// Replaces totals in `record` by differences. `kinds`: of octets and packets. True if another flow
-    /// was evicted; its next record will count as a whole.
-    pub(super) fn difference(
+    /// Makes a record count what it adds to the earlier ones of its flow. `kinds`: of octets and packets.
+    /// True if another flow was evicted; its next record will count as a whole.
+    pub(super) fn count(
+        &mut self,
+        domain: DomainKey,
+        kinds: [CounterKind; 2],
+        values: &Values,
+        record: &mut FlowRecord,
+    ) -> bool {
+        record.is_continuation = false;
+        let identity = FlowIdentity {
+            domain,
+            flow_id: values.flow_id(),
+            start: values.start_identity(record),
+        };
+        match values.firewall_event() {
+            Some(event) => self.connection(identity, (event, kinds), record),
+            None => self.difference(identity, kinds, record),
+        }
+    }
+
+    /// Replaces totals in `record` by differences.
+    fn difference(
         &mut self,
         identity: FlowIdentity,
         kinds: [CounterKind; 2],
@@ -136,9 +156,8 @@ impl Totals {
         false
     }
 
-    /// Makes a record of a firewall connection count what it adds. `event`: 233 `firewallEvent`. True if
-    /// another flow was evicted.
-    pub(super) fn connection(
+    /// Makes a record of a firewall connection count what it adds. `event`: 233 `firewallEvent`.
+    fn connection(
         &mut self,
         identity: FlowIdentity,
         (event, kinds): (u64, [CounterKind; 2]),

@@ -32,10 +32,11 @@
 //!
 //! A template without counters that has the first octets of a packet reports one packet in each record.
 //!
-//! `slot` maps elements to places, `names` reads the name of the responder, `read` reads the values of a
+//! `slot` maps elements to places, `choice` chooses among several for one place, `names` reads the name of the responder, `read` reads the values of a
 //! record and combines them, `outgoing` reads outgoing counters, `section` reads packets, `traffic` reads only what is counted,
 //! `sampling` and `time` interpret several values together.
 
+mod choice;
 mod names;
 mod outgoing;
 mod place;
@@ -53,11 +54,12 @@ pub(crate) use traffic::TrafficReader;
 
 use crate::field::{FieldSpan, FieldSpecifier};
 use crate::host_name::{HostNames, NameError, ResponderName};
+use choice::Choice;
 use names::NameField;
 use outgoing::OutgoingCounters;
 use read::Load;
 use section::PacketSection;
-use slot::{ALTERNATIVES, CLIENT_PORT_RANK, CLIENT_RANK, COUNTERS, ENDS, STARTS, Slot};
+use slot::{COUNTERS, Slot};
 
 /// Instructions for reading the records of one template.
 #[derive(Debug)]
@@ -141,40 +143,19 @@ pub(crate) struct MessageContext {
     pub(crate) system_init_milliseconds: Option<u64>,
 }
 
-/// The family of deltas.
-const DELTAS: u8 = 1;
-
-/// The families of counters that a template's octets, or packets, are taken from.
-#[derive(Clone, Copy)]
-struct Families {
-    forward: Option<u8>,
-    reverse: Option<u8>,
-}
-
-impl Families {
-    fn of(steps: &[(Step, u8)], forward: Slot, reverse: Slot) -> Self {
-        let ranks = |wanted: Slot| {
-            let steps = steps.iter().filter(move |(step, _)| step.slot == wanted);
-            steps.map(|(_, rank)| *rank)
+/// Positions of the values of a template's fields. Behind a field of variable length, those of the
+/// record are used instead.
+fn fixed_spans(specifiers: &[FieldSpecifier]) -> Vec<FieldSpan> {
+    let spans = specifiers.iter().scan(0_usize, |start, specifier| {
+        let length = usize::from(specifier.length);
+        let span = FieldSpan {
+            start: *start,
+            length,
         };
-        let best = ranks(forward).min();
-        let fits = |rank: &u8| best == Some(*rank) || ranks(forward).all(|other| other != *rank);
-        let by_preference = |rank: &u8| (Some(*rank) != best, *rank);
-        Self {
-            forward: best,
-            reverse: ranks(reverse).filter(fits).min_by_key(by_preference),
-        }
-    }
-
-    /// Totals if one direction has them: its counters must not be added up.
-    fn kind(self) -> CounterKind {
-        let mut kinds = [self.forward, self.reverse]
-            .into_iter()
-            .flatten()
-            .map(CounterKind::of_family);
-        let first = kinds.next().unwrap_or(CounterKind::Delta);
-        kinds.find(|k| *k == CounterKind::Total).unwrap_or(first)
-    }
+        *start = start.saturating_add(length);
+        Some(span)
+    });
+    spans.collect()
 }
 
 impl Plan {
@@ -186,105 +167,42 @@ impl Plan {
     }
 
     pub(crate) fn new(specifiers: &[FieldSpecifier]) -> Self {
-        let mut start = 0_usize;
-        let mut all: Vec<(Step, u8)> = Vec::new();
-        let mut spans: Vec<FieldSpan> = Vec::with_capacity(specifiers.len());
-        for (field, specifier) in specifiers.iter().enumerate() {
-            let length = usize::from(specifier.length);
-            let span = FieldSpan { start, length };
-            // Behind a field of variable length the record's own spans are used instead.
-            start = start.saturating_add(length);
-            spans.push(span);
-            if let Some((slot, rank)) = Slot::filled_by(specifier) {
-                all.push((Step { field, span, slot }, rank));
-            }
-        }
-        let first_variable = specifiers.iter().position(|s| s.is_variable());
-        let octets = Families::of(&all, Slot::Octets, Slot::ReverseOctets);
-        let packets = Families::of(&all, Slot::Packets, Slot::ReversePackets);
-        let mut steps: Vec<(Step, u8)> = Vec::new();
-        let mut alternatives: Vec<Step> = Vec::new();
-        for (step, rank) in all {
-            let counts = match step.slot {
-                Slot::Octets => Some(rank) == octets.forward,
-                Slot::ReverseOctets => Some(rank) == octets.reverse,
-                Slot::Packets => Some(rank) == packets.forward,
-                Slot::ReversePackets => Some(rank) == packets.reverse,
-                _ => true,
-            };
-            if !counts {
-                continue;
-            }
-            let (other, other_rank) = match steps.iter_mut().find(|(s, _)| s.slot == step.slot) {
-                // The first occurrence of an element counts; a preferred element replaces others.
-                Some((_, taken)) if *taken == rank => continue,
-                Some((_, taken)) if *taken < rank => (step, rank),
-                Some(entry) => std::mem::replace(entry, (step, rank)),
-                None => {
-                    steps.push((step, rank));
-                    continue;
-                }
-            };
-            if other.slot.bit() & ALTERNATIVES != 0 && other_rank < CLIENT_PORT_RANK {
-                alternatives.push(other);
-            }
-        }
-        for alternatives in [STARTS, ENDS] {
-            let has = |slot: &&Slot| steps.iter().any(|(step, _)| step.slot == **slot);
-            let best = alternatives.iter().find(has).copied();
-            steps.retain(|(step, _)| Some(step.slot) == best || !alternatives.contains(&step.slot));
-        }
-        let filled = steps
-            .iter()
-            .fold(0, |filled, (step, _)| filled | step.slot.bit());
-        let length = |slots: [Slot; 2]| {
-            let step = steps.iter().find(|(step, _)| slots.contains(&step.slot));
-            step.map(|(step, _)| step.span.length)
-        };
-        let octets_length = length([Slot::Octets, Slot::ReverseOctets]);
-        let packets_length = length([Slot::Packets, Slot::ReversePackets]);
-        let minimum = specifiers.iter().map(|s| s.minimum_length()).sum();
-        // A client is the initiator, whatever the direction of the flow.
-        let has_source = steps.iter().any(|(step, rank)| {
-            *rank < CLIENT_RANK && matches!(step.slot, Slot::SourceV4 | Slot::SourceV6)
-        });
-        let has_initiator = has_source
-            && filled & Slot::BiflowDirection.bit() != 0
-            && [octets, packets]
-                .map(Families::kind)
-                .contains(&CounterKind::Connection);
+        let spans = fixed_spans(specifiers);
+        let choice = Choice::of(specifiers, &spans);
+        let filled = choice.filled();
+        let [octets, packets] = choice.counter_kinds();
+        let has_initiator = choice.has_initiator();
         let has_counters = filled & COUNTERS != 0;
         let packet = (!has_counters).then(|| PacketSection::of(specifiers, &spans));
-        let have_deltas = [octets, packets].map(|families| families.forward == Some(DELTAS));
-        let outgoing = (filled & Slot::FlowDirection.bit() != 0)
-            .then(|| OutgoingCounters::of(specifiers, &spans, have_deltas));
-        let octets = octets.kind().of_length(octets_length);
-        let packets = packets.kind().of_length(packets_length);
-        let names = names::fields_of(specifiers, spans.into_iter());
         let packet = packet.flatten().map(Box::new);
+        let outgoing = (filled & Slot::FlowDirection.bit() != 0)
+            .then(|| OutgoingCounters::of(specifiers, &spans, choice.have_deltas()));
         let outgoing = outgoing.flatten().map(Box::new);
-        let has_totals = octets.is_total() || packets.is_total();
+        let names = names::fields_of(specifiers, spans.into_iter());
+        let first_variable = specifiers.iter().position(|s| s.is_variable());
+        let minimum = specifiers.iter().map(|s| s.minimum_length()).sum();
         let is_plain = first_variable.is_none()
             && names.is_empty()
             && packet.is_none()
-            && !has_totals
+            && !octets.is_total()
+            && !packets.is_total()
             && !has_initiator;
-        let fields = steps.iter().map(|(step, _)| step);
         let traffic = if is_plain {
-            TrafficReader::new(fields, filled, minimum, outgoing.is_some())
+            TrafficReader::new(choice.steps(), filled, minimum, outgoing.is_some())
         } else {
             None
         };
-        let (mut loads, mut floating) = (Vec::new(), Vec::new());
-        for (step, _) in steps {
+        let (mut loads, mut steps) = (Vec::new(), Vec::new());
+        let (chosen, alternatives) = choice.into_steps();
+        for step in chosen {
             match Load::of(&step, first_variable, minimum) {
                 Some(load) => loads.push(load),
-                None => floating.push(step),
+                None => steps.push(step),
             }
         }
         Self {
             loads: loads.into(),
-            steps: floating.into(),
+            steps: steps.into(),
             alternatives: alternatives.into(),
             names,
             packet,

@@ -15,6 +15,7 @@ use super::{Column, EndpointSide, EnrichedRecord};
 use super::{endpoint_columns, flow_columns, json};
 use crate::inventory::EndpointId;
 use crate::pipeline::Origin;
+use crate::pipeline::enrich::ResolvedEndpoint;
 use crate::snapshots::Snapshots;
 
 /// Kept endpoints are forgotten when they take this many octets, with their entries.
@@ -55,9 +56,9 @@ struct KeptOrigin {
 struct EndpointKey(u64);
 
 impl EndpointKey {
-    fn new((endpoint, service): (EndpointId, Option<EndpointId>)) -> Self {
-        let service = service.unwrap_or(EndpointId::EXTERNAL);
-        Self(u64::from(service.0) << 32 | u64::from(endpoint.0))
+    fn new(endpoint: &ResolvedEndpoint) -> Self {
+        let service = endpoint.service.unwrap_or(EndpointId::EXTERNAL);
+        Self(u64::from(service.0) << 32 | u64::from(endpoint.id.0))
     }
 }
 
@@ -176,7 +177,7 @@ impl Encoder {
     /// are many host names for one endpoint.
     #[inline]
     fn keep(&mut self, side: EndpointSide, record: &EnrichedRecord<'_>) -> Option<Place> {
-        if record.host(side).is_some() {
+        if record.hosts[side].is_some() {
             return None;
         }
         let key = EndpointKey::new(record.endpoint(side));
@@ -255,7 +256,7 @@ mod tests {
         let mut reply = record.clone();
         reply.endpoints = record.endpoints.reversed();
         let mut via_service = record.clone();
-        via_service.endpoints.destination_service = Some(record.endpoints.source.id);
+        via_service.endpoints.destination.service = Some(record.endpoints.source.id);
         for format in [
             RecordFormat::Protobuf,
             RecordFormat::Json,

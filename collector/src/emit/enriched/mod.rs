@@ -22,13 +22,14 @@ mod test_record;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use enum_map::EnumMap;
 use flowproto::FlowRecord;
 use kipfix_export::spread::hash_of_flow;
 
 use super::endpoint_member::EndpointSide;
 use super::record::host_names_of;
-use crate::inventory::{Endpoint, EndpointId, EndpointKind};
-use crate::pipeline::enrich::Endpoints;
+use crate::inventory::{Endpoint, EndpointKind};
+use crate::pipeline::enrich::{Endpoints, ResolvedEndpoint};
 use crate::pipeline::{DecidedRecord, Measures, Origin};
 use crate::snapshots::{EndpointView, Snapshots};
 
@@ -53,15 +54,14 @@ pub struct EnrichedRecord<'a> {
     record: &'a FlowRecord,
     endpoints: &'a Endpoints,
     /// Host names of the endpoints, if they are external.
-    hosts: [Option<&'a str>; 2],
+    hosts: EnumMap<EndpointSide, Option<&'a str>>,
     origin: &'a Arc<Origin>,
     measures: Measures,
     is_counted: bool,
     health: Option<EmittedHealth>,
     snapshots: &'a Snapshots,
     collected_milliseconds: u64,
-    source: OnceCell<EndpointNames<'a>>,
-    destination: OnceCell<EndpointNames<'a>>,
+    names: EnumMap<EndpointSide, OnceCell<EndpointNames<'a>>>,
 }
 
 /// One endpoint with its names.
@@ -87,15 +87,14 @@ impl<'a> EnrichedRecord<'a> {
         Self {
             record,
             endpoints: decided.endpoints,
-            hosts: host_names_of(record, decided.endpoints),
+            hosts: EnumMap::from_array(host_names_of(record, decided.endpoints)),
             origin: decided.origin,
             measures: decided.flow.measures,
             is_counted: decided.verdict.is_counted(),
             health: EmittedHealth::of(decided),
             snapshots,
             collected_milliseconds: now_milliseconds,
-            source: OnceCell::new(),
-            destination: OnceCell::new(),
+            names: EnumMap::default(),
         }
     }
 
@@ -106,40 +105,30 @@ impl<'a> EnrichedRecord<'a> {
     }
 
     fn source(&self) -> &EndpointNames<'a> {
-        let names = || self.names(EndpointSide::Source);
-        self.source.get_or_init(names)
+        self.names(EndpointSide::Source)
     }
 
     fn destination(&self) -> &EndpointNames<'a> {
-        let names = || self.names(EndpointSide::Destination);
-        self.destination.get_or_init(names)
+        self.names(EndpointSide::Destination)
     }
 
-    /// Looks up the names of an endpoint.
-    fn names(&self, side: EndpointSide) -> EndpointNames<'a> {
-        let (id, service) = self.endpoint(side);
-        EndpointNames {
-            view: self.snapshots.endpoint(id),
-            service: service.map(|id| self.snapshots.endpoint(id).endpoint),
-            host: self.host(side),
-        }
+    /// The names of an endpoint, looked up the first time.
+    fn names(&self, side: EndpointSide) -> &EndpointNames<'a> {
+        self.names[side].get_or_init(|| {
+            let ResolvedEndpoint { id, service, .. } = *self.endpoint(side);
+            EndpointNames {
+                view: self.snapshots.endpoint(id),
+                service: service.map(|id| self.snapshots.endpoint(id).endpoint),
+                host: self.hosts[side],
+            }
+        })
     }
 
-    /// The host name by which the endpoint at a side was reached, if it is external.
-    const fn host(&self, side: EndpointSide) -> Option<&'a str> {
-        let [source, destination] = self.hosts;
+    /// The endpoint at a side.
+    const fn endpoint(&self, side: EndpointSide) -> &'a ResolvedEndpoint {
         match side {
-            EndpointSide::Source => source,
-            EndpointSide::Destination => destination,
-        }
-    }
-
-    /// The endpoint at a side, and its Service.
-    const fn endpoint(&self, side: EndpointSide) -> (EndpointId, Option<EndpointId>) {
-        let endpoints = self.endpoints;
-        match side {
-            EndpointSide::Source => (endpoints.source.id, endpoints.source_service),
-            EndpointSide::Destination => (endpoints.destination.id, endpoints.destination_service),
+            EndpointSide::Source => &self.endpoints.source,
+            EndpointSide::Destination => &self.endpoints.destination,
         }
     }
 }

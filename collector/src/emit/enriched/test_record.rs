@@ -1,9 +1,9 @@
 //! A record and a cluster for tests.
 
-use std::cell::OnceCell;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use enum_map::EnumMap;
 use flowproto::collector::Version;
 use flowproto::record::{BiflowDirection, FlowKey, Interfaces, Sampling};
 use flowproto::{Address, FlowRecord};
@@ -49,15 +49,14 @@ impl TestRecord {
         EnrichedRecord {
             record: &self.record,
             endpoints: &self.endpoints,
-            hosts: host_names_of(&self.record, &self.endpoints),
+            hosts: EnumMap::from_array(host_names_of(&self.record, &self.endpoints)),
             origin: &self.origin,
             measures: self.measures,
             is_counted: true,
             health: None,
             snapshots,
             collected_milliseconds: NOW,
-            source: OnceCell::new(),
-            destination: OnceCell::new(),
+            names: EnumMap::default(),
         }
     }
 }
@@ -68,11 +67,11 @@ pub(super) fn record(snapshots: &Snapshots) -> TestRecord {
         [[10, 1, 1, 1], [198, 51, 100, 7]].map(|octets| Address::from(Ipv4Addr::from(octets)));
     let resolve = |address| {
         let found = snapshots.index.lookup(address, TimeRange::instant(NOW));
-        ResolvedEndpoint {
-            id: found.endpoint,
-            place: snapshots.place(found.endpoint),
-            certainty: found.certainty,
-        }
+        ResolvedEndpoint::new(
+            found.endpoint,
+            snapshots.place(found.endpoint),
+            found.certainty,
+        )
     };
     TestRecord {
         record: FlowRecord {
@@ -98,11 +97,7 @@ pub(super) fn record(snapshots: &Snapshots) -> TestRecord {
         endpoints: Endpoints {
             source: resolve(source),
             destination: resolve(destination),
-            source_service: None,
-            destination_service: None,
             tunnel: TunnelUse::None,
-            is_source_translated: false,
-            is_destination_translated: false,
         },
         origin: Arc::new(Origin {
             source_address: Ipv4Addr::new(192, 0, 2, 1).into(),

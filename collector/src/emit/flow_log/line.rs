@@ -10,7 +10,8 @@ use strum::VariantArray as _;
 use super::members;
 use crate::emit::endpoint_member::{EndpointMember, EndpointSide};
 use crate::emit::forward::ANTREA;
-use crate::inventory::{EndpointId, EndpointKind, LabelSet};
+use crate::inventory::{EndpointKind, LabelSet};
+use crate::pipeline::enrich::ResolvedEndpoint;
 use crate::pipeline::{DecidedRecord, WholeRecord};
 use crate::snapshots::{EndpointView, Snapshots};
 
@@ -101,14 +102,10 @@ fn write_enrichment(record: &DecidedRecord<'_>, snapshots: &Snapshots, out: &mut
     let endpoints = record.endpoints;
     let [source_host, destination_host] = record.host_names();
     for (side, end, host) in [
-        (
-            EndpointSide::Source,
-            (endpoints.source.id, endpoints.source_service),
-            source_host,
-        ),
+        (EndpointSide::Source, &endpoints.source, source_host),
         (
             EndpointSide::Destination,
-            (endpoints.destination.id, endpoints.destination_service),
+            &endpoints.destination,
             destination_host,
         ),
     ] {
@@ -183,17 +180,12 @@ struct SideMembers<'a> {
 }
 
 impl SideMembers<'_> {
-    fn endpoint(
-        &mut self,
-        snapshots: &Snapshots,
-        (id, service): (EndpointId, Option<EndpointId>),
-        host: Option<&HostName>,
-    ) {
+    fn endpoint(&mut self, snapshots: &Snapshots, end: &ResolvedEndpoint, host: Option<&HostName>) {
         use EndpointMember::{
             Labels, NamespaceGroup, NamespaceLabels, NodeName, NodePool, PodName, PodNamespace,
             Region, ServiceName, ServiceNamespace, WorkloadKind, WorkloadName, Zone,
         };
-        let view = snapshots.endpoint(id);
+        let view = snapshots.endpoint(end.id);
         let endpoint = view.endpoint;
         match endpoint.kind {
             EndpointKind::Pod if endpoint.has_known_workload() => {
@@ -218,7 +210,7 @@ impl SideMembers<'_> {
         }
         self.text(Zone, view.zone());
         self.text(Region, view.region());
-        if let Some(service) = service {
+        if let Some(service) = end.service {
             let service = snapshots.endpoint(service).endpoint;
             self.text(ServiceNamespace, &service.namespace);
             self.text(ServiceName, &service.name);

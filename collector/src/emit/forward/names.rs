@@ -160,8 +160,8 @@ impl<'a> Names<'a> {
         let texts = Texts {
             source: endpoint(endpoints.source.id, source_host),
             destination: endpoint(endpoints.destination.id, destination_host),
-            service: service_of(endpoints.destination_service),
-            source_service: service_of(endpoints.source_service),
+            service: service_of(endpoints.destination.service),
+            source_service: service_of(endpoints.source.service),
             cluster: &snapshots.cluster_name,
             class: class.as_str(),
             scope: endpoints.scope().into(),
@@ -174,7 +174,7 @@ impl<'a> Names<'a> {
             known: known.fold(0, |positions, (_, bit)| positions | bit),
             texts,
             max_octets: MAX_NAME_OCTETS,
-            service_port: if endpoints.destination_service.is_some() {
+            service_port: if endpoints.destination.service.is_some() {
                 record.record.key.destination_port
             } else {
                 0

@@ -133,11 +133,8 @@ impl Remembered {
         let since_milliseconds = u64::from(self.since_seconds).wrapping_mul(1000);
         let is_current =
             self.place.generation() == generation && since_milliseconds <= time.start_milliseconds;
-        is_current.then(|| ResolvedEndpoint {
-            id: self.endpoint,
-            place: self.place.unpack(),
-            certainty: Certainty::Known,
-        })
+        is_current
+            .then(|| ResolvedEndpoint::new(self.endpoint, self.place.unpack(), Certainty::Known))
     }
 }
 

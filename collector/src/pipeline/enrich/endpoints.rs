@@ -1,12 +1,10 @@
 //! The two endpoints of a flow, with address translation taken into account.
 
-use flowproto::Address;
-
 use super::lookup::ResolvedEndpoint;
 use super::tunnels::{TunnelNetworks, TunnelUse, trusted_ends};
 use super::{EndpointCache, Scope, TrafficClass};
-use crate::inventory::{Certainty, EndpointId, EndpointKind};
-use crate::pipeline::flow::{Flow, FlowExtras};
+use crate::inventory::{Certainty, EndpointKind};
+use crate::pipeline::flow::{AddressAndPort, Flow, FlowExtras};
 use crate::snapshots::Snapshots;
 
 /// The endpoints of a flow.
@@ -16,44 +14,17 @@ pub struct Endpoints {
     pub source: ResolvedEndpoint,
     /// The receiver.
     pub destination: ResolvedEndpoint,
-    /// The Service whose virtual address the record has as its source, before translation.
-    pub source_service: Option<EndpointId>,
-    /// The Service whose virtual address the record has as its destination, before translation.
-    pub destination_service: Option<EndpointId>,
-    /// The source is the endpoint of the address after translation.
-    pub is_source_translated: bool,
-    /// The destination is the endpoint of the address after translation.
-    pub is_destination_translated: bool,
     /// The packet of a tunnel that they are of.
     pub tunnel: TunnelUse,
 }
 
 impl Endpoints {
-    fn of(
-        (source, source_service): (ResolvedEndpoint, Option<EndpointId>),
-        (destination, destination_service): (ResolvedEndpoint, Option<EndpointId>),
-    ) -> Self {
-        Self {
-            source,
-            destination,
-            source_service,
-            destination_service,
-            is_source_translated: false,
-            is_destination_translated: false,
-            tunnel: TunnelUse::None,
-        }
-    }
-
     /// The endpoints of the opposite direction.
     #[must_use]
     pub const fn reversed(self) -> Self {
         Self {
             source: self.destination,
             destination: self.source,
-            source_service: self.destination_service,
-            destination_service: self.source_service,
-            is_source_translated: self.is_destination_translated,
-            is_destination_translated: self.is_source_translated,
             tunnel: self.tunnel,
         }
     }
@@ -108,9 +79,6 @@ pub struct Resolver<'a> {
     pub tunnels: &'a TunnelNetworks,
 }
 
-/// An address and port of a flow.
-type Socket = (Address, u16);
-
 impl Resolver<'_> {
     /// Resolves the endpoints of a flow.
     ///
@@ -132,29 +100,27 @@ impl Resolver<'_> {
     /// Resolves the addresses of a flow that has neither translation nor tunnel.
     #[inline]
     fn resolve_addresses(&mut self, flow: &Flow) -> Endpoints {
-        let source = (flow.source, flow.source_port);
-        let destination = (flow.destination, flow.destination_port);
-        let source = self.resolve_before(flow, flow.protocol, source);
-        let destination = self.resolve_before(flow, flow.protocol, destination);
-        Endpoints::of(source, destination)
+        let [source, destination] = flow.ends();
+        Endpoints {
+            source: self.resolve_before(flow, flow.protocol, source),
+            destination: self.resolve_before(flow, flow.protocol, destination),
+            tunnel: TunnelUse::None,
+        }
     }
 
     #[inline(never)]
     fn resolve_with(&mut self, flow: &Flow, extras: &FlowExtras) -> Endpoints {
-        let Some(ends) = extras.tunnel else {
+        let Some(tunnel) = extras.tunnel else {
             return self.resolve_translated(flow, extras);
         };
-        let ends = if flow.is_forward() {
-            ends
-        } else {
-            ends.reversed()
-        };
+        let [source, destination] = flow.sides(tunnel.ends);
+        let addresses = [source.0, destination.0];
         let Self {
             snapshots,
             cache,
             tunnels,
         } = self;
-        match trusted_ends(snapshots, cache, tunnels, &ends, flow.time) {
+        match trusted_ends(snapshots, cache, tunnels, addresses, flow.time) {
             Ok(nodes) => {
                 let mut endpoints = self.resolve_translated(flow, extras);
                 endpoints.tunnel = TunnelUse::Inner;
@@ -166,82 +132,62 @@ impl Resolver<'_> {
                 }
                 endpoints
             }
-            Err(kind) => {
-                let source = (ends.source, ends.source_port);
-                let destination = (ends.destination, ends.destination_port);
-                let source = self.resolve_before(flow, ends.protocol, source);
-                let destination = self.resolve_before(flow, ends.protocol, destination);
-                let mut endpoints = Endpoints::of(source, destination);
-                endpoints.tunnel = TunnelUse::Outer(kind);
-                endpoints
-            }
+            Err(kind) => Endpoints {
+                source: self.resolve_before(flow, tunnel.protocol, source),
+                destination: self.resolve_before(flow, tunnel.protocol, destination),
+                tunnel: TunnelUse::Outer(kind),
+            },
         }
     }
 
     fn resolve_translated(&mut self, flow: &Flow, extras: &FlowExtras) -> Endpoints {
         let mut endpoints = self.resolve_addresses(flow);
-        let Some(translation) = &extras.translation else {
-            return endpoints;
-        };
-        let [own, opposite] = [
-            (
-                translation.post_nat_source_address,
-                translation.post_napt_source_port,
-            ),
-            (
-                translation.post_nat_destination_address,
-                translation.post_napt_destination_port,
-            ),
-        ];
-        let (after_source, after_destination) = if flow.is_forward() {
-            (own, opposite)
-        } else {
-            (opposite, own)
-        };
-        let source = (endpoints.source, endpoints.source_service);
-        let destination = (endpoints.destination, endpoints.destination_service);
-        (endpoints.source, endpoints.is_source_translated) =
-            self.resolve_after(flow, source, flow.source_port, after_source);
-        (endpoints.destination, endpoints.is_destination_translated) =
-            self.resolve_after(flow, destination, flow.destination_port, after_destination);
+        if let Some(translated) = extras.translated {
+            let [source, destination] = flow.sides(translated);
+            let (sender, receiver) = (endpoints.source, endpoints.destination);
+            endpoints.source = self.resolve_after(flow, sender, flow.source_port, source);
+            endpoints.destination =
+                self.resolve_after(flow, receiver, flow.destination_port, destination);
+        }
         endpoints
     }
 
-    /// The endpoint of an address before translation, and the same if it is a Service.
+    /// The endpoint of an address before translation.
     #[inline(always)]
     fn resolve_before(
         &mut self,
         flow: &Flow,
         protocol: u8,
-        (address, port): Socket,
-    ) -> (ResolvedEndpoint, Option<EndpointId>) {
-        let found = self
-            .cache
-            .lookup(self.snapshots, address, (protocol, port), flow.time);
-        let is_service = found.place.kind == EndpointKind::Service;
-        (found, is_service.then_some(found.id))
+        (address, port): AddressAndPort,
+    ) -> ResolvedEndpoint {
+        self.cache
+            .lookup(self.snapshots, address, (protocol, port), flow.time)
     }
 
-    /// The endpoint given its addresses before and after translation, and whether it is that of the
-    /// latter.
+    /// The endpoint, given the one before translation and the address after it.
     fn resolve_after(
         &mut self,
         flow: &Flow,
-        (before, service): (ResolvedEndpoint, Option<EndpointId>),
+        before: ResolvedEndpoint,
         port_before: u16,
-        (address, port): Socket,
-    ) -> (ResolvedEndpoint, bool) {
+        (address, port): AddressAndPort,
+    ) -> ResolvedEndpoint {
         if before.place.kind == EndpointKind::Pod || address.is_unspecified() {
-            return (before, false);
+            return before;
         }
         let port = if port == 0 { port_before } else { port };
         let after = self
             .cache
             .lookup(self.snapshots, address, (flow.protocol, port), flow.time);
         match after.place.kind {
-            EndpointKind::Pod => (after, true),
-            EndpointKind::Node if service.is_some() => (after, true),
-            _ => (before, false),
+            EndpointKind::Pod => {}
+            EndpointKind::Node if before.service.is_some() => {}
+            _ => return before,
+        }
+        ResolvedEndpoint {
+            service: before.service,
+            is_translated: true,
+            ..after
         }
     }
 }
@@ -250,11 +196,11 @@ impl Resolver<'_> {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use flowproto::FlowRecord;
     use flowproto::record::{Translation, Tunnel, TunnelType};
+    use flowproto::{Address, FlowRecord};
 
     use super::*;
-    use crate::inventory::{Endpoint, IndexWriter, Node, TimeRange};
+    use crate::inventory::{Endpoint, EndpointId, IndexWriter, Node, TimeRange};
     use crate::snapshots::SnapshotStore;
 
     const POD: Address = Address::from_v4_bits(0x0a01_010a);
@@ -361,7 +307,7 @@ mod tests {
         let between_nodes = tunnelled(&snapshots, inner, (NODE, NODE), &[]);
         assert_eq!(ids(&between_nodes), [pod, service]);
         assert_eq!(between_nodes.tunnel, TunnelUse::Inner);
-        assert_eq!(between_nodes.destination_service, Some(service));
+        assert_eq!(between_nodes.destination.service, Some(service));
         for (end, id, kind) in [
             (POD, pod, EndpointKind::Pod),
             (SERVICE, service, EndpointKind::Service),
@@ -441,7 +387,7 @@ mod tests {
         };
         let endpoints = endpoints(&snapshots, (external(), SERVICE), translation);
         assert_eq!(endpoints.destination.id, pod);
-        assert_eq!(endpoints.destination_service, Some(service));
+        assert_eq!(endpoints.destination.service, Some(service));
     }
 
     #[test]
@@ -468,6 +414,6 @@ mod tests {
         };
         let endpoints = endpoints(&snapshots, (external(), SERVICE), translation);
         assert_eq!(endpoints.destination.id, node);
-        assert_eq!(endpoints.destination_service, Some(service));
+        assert_eq!(endpoints.destination.service, Some(service));
     }
 }

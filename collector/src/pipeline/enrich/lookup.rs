@@ -16,9 +16,26 @@ pub struct ResolvedEndpoint {
     pub place: Place,
     /// How certain the attribution is.
     pub certainty: Certainty,
+    /// The Service whose virtual address the record has, before translation.
+    pub service: Option<EndpointId>,
+    /// It is the endpoint of the address after translation.
+    pub is_translated: bool,
 }
 
 impl ResolvedEndpoint {
+    /// The endpoint that the address of a record has, before translation.
+    #[inline(always)]
+    #[must_use]
+    pub fn new(id: EndpointId, place: Place, certainty: Certainty) -> Self {
+        Self {
+            id,
+            place,
+            certainty,
+            service: (place.kind == EndpointKind::Service).then_some(id),
+            is_translated: false,
+        }
+    }
+
     /// True if it is outside the cluster.
     #[must_use]
     pub fn is_external(&self) -> bool {
@@ -50,11 +67,7 @@ pub(super) fn look_up(
     } else {
         found.endpoint
     };
-    let resolved = ResolvedEndpoint {
-        id,
-        place: snapshots.place(id),
-        certainty: found.certainty,
-    };
+    let resolved = ResolvedEndpoint::new(id, snapshots.place(id), found.certainty);
     (resolved, found.since_milliseconds)
 }
 

@@ -14,7 +14,6 @@ use ipnet::IpNet;
 use super::EndpointCache;
 use super::lookup::ResolvedEndpoint;
 use crate::inventory::{EndpointKind, TimeRange};
-use crate::pipeline::tunnel_ends::TunnelEnds;
 use crate::snapshots::Snapshots;
 
 /// Networks whose addresses are ends of tunnels, in addition to the nodes.
@@ -63,7 +62,7 @@ pub(super) fn trusted_ends(
     snapshots: &Snapshots,
     cache: &mut EndpointCache,
     networks: &TunnelNetworks,
-    ends: &TunnelEnds,
+    [source, destination]: [Address; 2],
     time: TimeRange,
 ) -> Result<[Option<ResolvedEndpoint>; 2], EndpointKind> {
     // Without nodes and networks, an external address can be that of a node.
@@ -80,5 +79,5 @@ pub(super) fn trusted_ends(
             kind => Err(kind),
         }
     };
-    Ok([end(ends.source)?, end(ends.destination)?])
+    Ok([end(source)?, end(destination)?])
 }
