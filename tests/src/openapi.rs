@@ -98,6 +98,9 @@ impl Document {
                     let of_item = of_item.unwrap_or(&schema["items"]);
                     self.compare(of_item, item, &format!("{at}[{index}]"), found);
                 }
+                if schema["allOf"].is_array() {
+                    found.push(format!("{at}: {value} is not an object"));
+                }
             }
             Value::Object(object) => {
                 let mut members = Members::default();
@@ -115,7 +118,10 @@ impl Document {
                     .filter(|name| !object.contains_key(**name));
                 found.extend(missing.map(|name| format!("{at}.{name} is missing")));
             }
-            _ => {}
+            _ => {
+                let parts = schema["allOf"].as_array().into_iter().flatten();
+                parts.for_each(|part| self.compare(part, value, at, found));
+            }
         }
     }
 

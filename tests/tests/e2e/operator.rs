@@ -58,7 +58,7 @@ pub fn monitors(nodes: &Nodes) {
             "prometheus.labels={\"release\": \"it\"}",
             "collector.drainSeconds=0",
             "probe.settings={\"active_timeout\": \"5s\", \"idle_timeout\": \"2s\"}",
-            "collector.settings={\"preset\": [\"workloads\", \"nodes\", \"zones\", \"external\", \"health\"], \"cidr\": [\"192.168.50.0/24=office\"]}",
+            "collector.settings={\"preset\": [\"workloads\", \"nodes\", \"zones\", \"external\", \"health\", \"services\", \"opencost\"], \"cidr\": [\"192.168.50.0/24=office\"]}",
         ],
     );
     let tokens = std::fs::read_to_string(nodes.credential("tokens.csv")).unwrap();
@@ -170,12 +170,18 @@ fn panels(nodes: &Nodes, prometheus: &Prometheus<'_>) {
         workload("client", 1, 7000, false),
         workload("far", 2, 7000, false),
         workload("host", 3, 7001, true),
+        "---\n{apiVersion: v1, kind: Service, metadata: {name: far, namespace: shop}, \
+         spec: {selector: {app: far}, ports: [{port: 80, targetPort: 7000}]}}\n"
+            .to_owned(),
     ];
     let _shop = Shop::open(nodes, &shop.concat());
     let _outside = serve_outside(nodes);
     let far = pod_address(nodes, "far");
+    let service = nodes.get("service --namespace shop far")["spec"]["clusterIP"].clone();
+    let service = service.as_str().unwrap();
     let talk = || {
         call(nodes, "client", &format!("tcp {far}:7000 10 400 3000"));
+        call(nodes, "client", &format!("tcp {service}:80 6 300 2000"));
         call(
             nodes,
             "client",
