@@ -84,7 +84,7 @@ pub struct Handshake {
 /// 32473:23 `tcpConnectionState`: the connection at the time of the record. Every record of an open
 /// connection reports that it is open. Any other state is reported once, when it has changed.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Enum, FromRepr, IntoStaticStr, VariantArray,
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Enum, FromRepr, IntoStaticStr, VariantArray,
 )]
 #[strum(serialize_all = "snake_case")]
 #[repr(u8)]

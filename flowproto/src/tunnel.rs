@@ -84,7 +84,9 @@ impl TunnelType {
 
 /// 32473:47 `securityProtocol`: what protects the packets of a flow, as far as their headers prove it
 /// and 4 `protocolIdentifier` does not show it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromRepr, IntoStaticStr)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromRepr, IntoStaticStr, VariantArray,
+)]
 #[strum(serialize_all = "lowercase")]
 #[repr(u8)]
 pub enum SecurityProtocol {

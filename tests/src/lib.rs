@@ -41,6 +41,7 @@ pub mod netns;
 pub mod nodes;
 pub mod objects;
 pub mod one_pod;
+pub mod openapi;
 pub mod pages;
 pub mod peers;
 pub mod program;

@@ -144,8 +144,18 @@ fn recent_records_are_lines_of_the_flow_log() {
     );
     assert_eq!(ports(&format!("?from={begin}")), [first, second, third]);
     assert_eq!(ports(&format!("?from=1&to={begin}")), [0; 0]);
-    let (status, error) = recent(&collector, "?filter=tcp_end%20%3D%3D%20%22open%22");
-    assert_eq!((status, &error[0]["parameter"]), (400, &"filter".into()));
+    assert_eq!(ports("?filter=tcp_end%20%3D%3D%20%22refused%22"), [0; 0]);
+    for bad in [
+        "tcp_end%20%3D%3D%20%22failed%22",
+        "src.label%5B%22a%22%5D%20%3D%3D%20%22b%22",
+    ] {
+        let (status, error) = recent(&collector, &format!("?filter={bad}"));
+        assert_eq!(
+            (status, &error[0]["parameter"]),
+            (400, &"filter".into()),
+            "{bad}"
+        );
+    }
     assert_eq!(
         collector
             .scrape()

@@ -114,6 +114,7 @@ fn samples(argument: &Arg) -> &'static [&'static str] {
             "src.namespace == \"shop\" && port in [53, 443]",
             "port == http",
             "tcp_end == \"reset\"",
+            "tcp_end == \"ended\"",
             "",
         ],
         "metrics" => &[

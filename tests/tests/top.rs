@@ -200,14 +200,22 @@ cidrs: [{cidr: 198.51.100.0/24, name: office}]
     );
     let filter = ["--filter", "dst.name == \"office\""];
     assert_eq!(rows(&program::text(top(&with_token).args(filter))).len(), 3);
-    let failure = |arguments: &[&str]| {
+    let failure_with = |code: i32, arguments: &[&str]| {
         let output = program::ended(&mut top(arguments));
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(code));
         String::from_utf8(output.stderr).unwrap()
     };
+    let failure = |arguments: &[&str]| failure_with(1, arguments);
     assert!(failure(&[]).contains("status 401"), "{}", failure(&[]));
-    let wrong = failure(&[&with_token[..], &["--filter", "dst.nam == 1"]].concat());
+    let with_filter = |filter: &'static str| [&with_token[..], &["--filter", filter]].concat();
+    let wrong = failure(&with_filter("src.port == 1"));
     assert!(wrong.contains("status 400: invalid filter"), "{wrong}");
+    // It is not sent.
+    let wrong = failure_with(64, &with_filter("dst.nam == 1"));
+    assert!(
+        wrong.contains("unknown field dst.nam (column 1)"),
+        "{wrong}"
+    );
     collector.stop();
     assert!(failure(&[]).contains("refused"), "{}", failure(&[]));
 }

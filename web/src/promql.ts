@@ -22,8 +22,13 @@ export interface PromqlRange {
   end: number | undefined;
 }
 
-/** Metric names by use, as the collector's status lists them. */
-export type MetricNames = Readonly<Record<string, string>>;
+/** What the collector's status says of its metrics. */
+export interface PromqlSource {
+  /** Names by use. */
+  metrics: Readonly<Record<string, string>>;
+  /** The value of the label `cluster`. Empty: the metrics do not have it. */
+  cluster: string;
+}
 
 /** Labels that the workload metrics have for each side. */
 const WORKLOAD_FIELDS = ["namespace", "kind", "workload"];
@@ -40,7 +45,7 @@ const PER_SECOND: Record<ShownMeasure, string> = {
 
 /** Queries for the traffic between two endpoints, in both directions. */
 export function linkQueries(
-  metrics: MetricNames,
+  collector: PromqlSource,
   source: PromqlSide,
   target: PromqlSide,
   measure: ShownMeasure,
@@ -51,7 +56,7 @@ export function linkQueries(
     [source, target],
     [target, source],
   ] as const) {
-    const selector = linkSelector(metrics, from.matchers, to.matchers, measure);
+    const selector = linkSelector(collector, from.matchers, to.matchers, measure);
     if (!selector) continue;
     const title = `${from.label} → ${to.label}`;
     queries.push(
@@ -64,15 +69,15 @@ export function linkQueries(
 
 /** Queries for all traffic of one endpoint or namespace. */
 export function endpointQueries(
-  metrics: MetricNames,
+  collector: PromqlSource,
   side: PromqlSide,
   measure: ShownMeasure,
   range: PromqlRange,
 ): PromqlQuery[] {
-  const name = metrics[`workload_${measure}`];
+  const name = collector.metrics[`workload_${measure}`];
   if (!name) return [];
-  const sent = `${name}${selectorOf(workloadLabels("src", side.matchers))}`;
-  const received = `${name}${selectorOf(workloadLabels("dst", side.matchers))}`;
+  const sent = `${name}${selectorOf(collector, workloadLabels("src", side.matchers))}`;
+  const received = `${name}${selectorOf(collector, workloadLabels("dst", side.matchers))}`;
   const unit = PER_SECOND[measure];
   return [
     {
@@ -95,27 +100,27 @@ export function endpointQueries(
 }
 
 function linkSelector(
-  metrics: MetricNames,
+  collector: PromqlSource,
   source: Matchers,
   target: Matchers,
   measure: ShownMeasure,
 ): string | undefined {
-  const external = externalSelector(metrics, source, target, measure);
+  const external = externalSelector(collector, source, target, measure);
   if (external) return external;
-  const name = metrics[`workload_${measure}`];
+  const name = collector.metrics[`workload_${measure}`];
   if (!name) return undefined;
   const labels = { ...workloadLabels("src", source), ...workloadLabels("dst", target) };
-  return `${name}${selectorOf(labels)}`;
+  return `${name}${selectorOf(collector, labels)}`;
 }
 
 /** The workload metrics do not name external endpoints; the external metrics do. */
 function externalSelector(
-  metrics: MetricNames,
+  collector: PromqlSource,
   source: Matchers,
   target: Matchers,
   measure: ShownMeasure,
 ): string | undefined {
-  const name = metrics[`external_${measure}`];
+  const name = collector.metrics[`external_${measure}`];
   const egress = target.kind === "External";
   const ingress = source.kind === "External";
   if (!name || egress === ingress) return undefined;
@@ -128,7 +133,7 @@ function externalSelector(
   if (inside.workload !== undefined) labels.workload = inside.workload;
   labels.direction = egress ? "egress" : "ingress";
   for (const field of identifying) labels[field] = outside[field] ?? "";
-  return `${name}${selectorOf(labels)}`;
+  return `${name}${selectorOf(collector, labels)}`;
 }
 
 function workloadLabels(prefix: "src" | "dst", matchers: Matchers): Record<string, string> {
@@ -140,8 +145,9 @@ function workloadLabels(prefix: "src" | "dst", matchers: Matchers): Record<strin
   return labels;
 }
 
-function selectorOf(labels: Record<string, string>): string {
-  const matchers = Object.entries(labels).map(([name, value]) => `${name}=${quote(value)}`);
+function selectorOf(collector: PromqlSource, labels: Record<string, string>): string {
+  const all = collector.cluster ? { cluster: collector.cluster, ...labels } : labels;
+  const matchers = Object.entries(all).map(([name, value]) => `${name}=${quote(value)}`);
   return `{${matchers.join(",")}}`;
 }
 

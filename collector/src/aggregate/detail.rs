@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flowproto::Address;
 use flowproto::record::{SecurityProtocol, TunnelType};
+use flowproto::tcp::ConnectionState;
 
 use super::field::{EndpointField, Field, RecordField};
 use super::host_wildcards::HostWildcards;
@@ -27,6 +28,7 @@ enum Part {
     Hosts,
     Encapsulation,
     Security,
+    TcpEnd,
 }
 
 /// The details of records that families need.
@@ -59,10 +61,11 @@ impl DetailParts {
             }
             Field::Record(RecordField::Encapsulation) => Part::Encapsulation,
             Field::Record(RecordField::SecurityProtocol) => Part::Security,
-            Field::Endpoint(..)
+            Field::Record(RecordField::TcpEnd) => Part::TcpEnd,
+            Field::Record(RecordField::Class | RecordField::Scope | RecordField::Direction)
+            | Field::Endpoint(..)
             | Field::Label(..)
-            | Field::NamespaceLabel(..)
-            | Field::Record(_) => {
+            | Field::NamespaceLabel(..) => {
                 return Self::NONE;
             }
         };
@@ -89,6 +92,7 @@ impl DetailParts {
             || self.has(Part::AsNumbers)
             || self.has(Part::Initiator)
             || self.has(Part::ServerPort)
+            || self.has(Part::TcpEnd)
     }
 
     const fn has(self, part: Part) -> bool {
@@ -117,6 +121,7 @@ pub(super) struct Detail {
     pub(super) initiator: Option<Initiator>,
     pub(super) encapsulation: Option<TunnelType>,
     pub(super) security_protocol: SecurityProtocol,
+    pub(super) tcp_connection_state: ConnectionState,
 }
 
 /// What a record has of one of its ends.
@@ -184,7 +189,10 @@ impl Detail {
         if parts.has(Part::Encapsulation) {
             detail.encapsulation = extras.tunnel_type;
         }
-        // Class of service, interfaces and AS numbers are those of the record's own direction.
+        // Class of service, interfaces, AS numbers and state are those of the record's own direction.
+        if parts.has(Part::TcpEnd) && flow.is_forward() {
+            detail.tcp_connection_state = extras.tcp_connection_state;
+        }
         if parts.has(Part::Dscp) && flow.is_forward() {
             detail.dscp = Some(extras.ip_class_of_service >> 2);
         }

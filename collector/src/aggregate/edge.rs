@@ -3,9 +3,10 @@
 use super::detail::{Detail, EndDetail};
 use super::edges::CountedEdge;
 use super::field::{EndpointField, Field, FieldSource, RecordField, Side, Value};
+use super::field_values;
 use crate::inventory::{EndpointId, EndpointKind, LabelSet, Node, Place};
+use crate::pipeline::DecidedRecord;
 use crate::pipeline::enrich::{Direction, Scope, TrafficClass};
-use crate::pipeline::{DecidedRecord, Initiator};
 use crate::snapshots::{EndpointView, Snapshots};
 
 /// An edge with the names that snapshots have for it.
@@ -150,20 +151,14 @@ impl<'a> Edge<'a> {
             (RecordField::Class, _) => Value::Text(class(self.places)),
             (RecordField::Scope, _) => Value::Text(scope(self.places)),
             (RecordField::Direction, _) => Value::Text(direction(self.places).into()),
-            (RecordField::TcpEnd, _) | (_, None) => Value::Absent,
+            (_, None) => Value::Absent,
             (RecordField::Port, Some(detail)) => number(detail.server_port),
             (RecordField::Protocol, Some(detail)) => {
                 detail.protocol.map_or(Value::Absent, Value::Protocol)
             }
             (RecordField::Dscp, Some(detail)) => number(detail.dscp),
             (RecordField::Initiator, Some(detail)) => {
-                detail.initiator.map_or(Value::Absent, |initiator| {
-                    Value::Text(match initiator {
-                        Initiator::Source => "src",
-                        Initiator::Destination => "dst",
-                        Initiator::Unknown => "unknown",
-                    })
-                })
+                optional_text(detail.initiator.map(field_values::initiator))
             }
             (RecordField::Exporter, Some(detail)) => Value::address(detail.exporter),
             (RecordField::Encapsulation, Some(detail)) => {
@@ -171,6 +166,9 @@ impl<'a> Edge<'a> {
             }
             (RecordField::SecurityProtocol, Some(detail)) => {
                 Value::text(detail.security_protocol.into())
+            }
+            (RecordField::TcpEnd, Some(detail)) => {
+                optional_text(field_values::tcp_end(detail.tcp_connection_state))
             }
             (RecordField::InputInterface, Some(detail)) => {
                 optional_text(detail.input_interface.as_deref())

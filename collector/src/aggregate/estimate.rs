@@ -129,7 +129,7 @@ fn values_of_record(value: &LabelValue, has_both_sides: bool) -> Option<u64> {
             RecordField::Scope => 2,
             RecordField::Direction => 4,
             RecordField::Initiator => 3,
-            RecordField::TcpEnd => 5,
+            RecordField::TcpEnd => 6,
             RecordField::Dscp => 64,
             RecordField::Protocol => 256,
             RecordField::SecurityProtocol => 4,

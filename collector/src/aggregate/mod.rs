@@ -14,6 +14,7 @@ mod estimate;
 pub mod expression;
 pub mod family;
 pub mod field;
+mod field_values;
 mod health;
 mod health_addition;
 mod host_wildcards;

@@ -6,7 +6,7 @@ use super::detail::{Detail, DetailParts};
 use super::edge::Edge;
 use super::edges::{CountedEdge, DetailedEdge};
 use super::expression::Expression;
-use super::field::{Field, RecordField};
+use super::field::Field;
 use super::host_wildcards::HostWildcards;
 #[cfg(test)]
 use crate::inventory::EndpointId;
@@ -31,14 +31,10 @@ impl RecordFields {
         })
     }
 
-    /// True if the value of a field is known of a record: labels are not, and neither is the state
-    /// at the end of its connection.
+    /// True if the value of a field is known of a record: labels are not.
     #[must_use]
     pub const fn have(field: &Field) -> bool {
-        !matches!(
-            field,
-            Field::Label(..) | Field::NamespaceLabel(..) | Field::Record(RecordField::TcpEnd)
-        )
+        !matches!(field, Field::Label(..) | Field::NamespaceLabel(..))
     }
 
     /// True if an expression selects the record.

@@ -3,7 +3,6 @@
 use super::detail::{Detail, DetailParts};
 use super::edge::Edge;
 use super::expression::Expression;
-use super::family::is_known_of_edges;
 use super::host_wildcards::HostWildcards;
 use crate::pipeline::DecidedRecord;
 use crate::snapshots::Snapshots;
@@ -19,19 +18,14 @@ pub struct RecordFilter {
 
 impl RecordFilter {
     /// Prepares a filter.
-    ///
-    /// # Errors
-    /// It reads a field that records do not have.
-    pub fn new(expression: Expression) -> Result<Self, String> {
-        if let Some(field) = expression.fields().find(|field| !is_known_of_edges(field)) {
-            return Err(format!("{field} cannot be used in a filter of records"));
-        }
+    #[must_use]
+    pub fn new(expression: Expression) -> Self {
         let parts = expression.fields().map(DetailParts::of);
-        Ok(Self {
+        Self {
             parts: parts.fold(DetailParts::NONE, DetailParts::and),
             expression,
             wildcards: HostWildcards::default(),
-        })
+        }
     }
 
     /// True if it selects the record. The fields are those of the record's own direction.

@@ -232,8 +232,8 @@ struct ValuesJson {
     packets: u64,
     /// New connections.
     connections: u64,
-    /// Connection health. Absent if no record of the edge had any: those of probes have that of TCP.
     #[serde(flatten)]
+    #[schema(value_type = HealthJson)]
     health: Option<HealthJson>,
 }
 

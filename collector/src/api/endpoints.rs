@@ -59,6 +59,7 @@ struct Parameters {
         (status = 400, body = ApiError),
         (status = 401, body = ApiError),
         (status = 429, body = ApiError),
+        (status = 502, body = ApiError),
     )
 )]
 pub(super) async fn get(request: Request) -> Response {

@@ -15,6 +15,8 @@ use kipfix_service::admin::ConnectionLifetime;
 use kipfix_service::signals::Stop;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder};
+use utoipa::openapi::{RefOr, Schema};
 
 use super::edges::wait_for;
 use super::error::ApiError;
@@ -115,7 +117,7 @@ impl Parameters {
     path = "/api/v1/flows",
     params(TimeParameters, Parameters),
     responses(
-        (status = 200, body = LossJson, content_type = "application/x-ndjson"),
+        (status = 200, body = FlowLineJson, content_type = "application/x-ndjson"),
         (status = 400, body = ApiError),
         (status = 401, body = ApiError),
         (status = 429, body = ApiError),
@@ -220,7 +222,7 @@ fn stream_of(followed: FollowedRecords, limit: u64, stop: Stop) -> Response {
 }
 
 fn loss_line(lost: LostRecords) -> Vec<u8> {
-    let line = LossJson {
+    let line = LossLineJson {
         lost_records: LostJson {
             queue_full: lost.queue_full,
             rate_limit: lost.rate_limit,
@@ -233,9 +235,9 @@ fn loss_line(lost: LostRecords) -> Vec<u8> {
 }
 
 /// A line that reports losses to a client that follows.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LossJson {
+struct LossLineJson {
     /// Records that the client did not get since the last such line, by reason.
     lost_records: LostJson,
 }
@@ -248,6 +250,24 @@ struct LostJson {
     /// More than 20,000 records per second and worker match.
     rate_limit: u64,
 }
+
+/// Describes a line of the answer.
+struct FlowLineJson;
+
+impl utoipa::PartialSchema for FlowLineJson {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .description(Some(
+                "A record with the members of the flow log; or only lostRecords, for records that the \
+                 client did not get since the last such line",
+            ))
+            .property("lostRecords", <LostJson as utoipa::PartialSchema>::schema())
+            .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+            .into()
+    }
+}
+
+impl ToSchema for FlowLineJson {}
 
 #[cfg(test)]
 mod tests {

@@ -5,16 +5,21 @@ use utoipa::ToSchema;
 
 use crate::history::Health;
 
-/// Connection health of an edge.
+/// Connection health of an edge. Absent if no record of the edge had any: those of probes have that of
+/// TCP.
 #[derive(Serialize, ToSchema)]
 pub(super) struct HealthJson {
     /// Retransmitted packets.
+    #[schema(required = false)]
     retransmitted_packets: u64,
     /// Connections whose SYN was answered by RST.
+    #[schema(required = false)]
     refused_connections: u64,
     /// Connections whose SYN was not answered.
+    #[schema(required = false)]
     unanswered_connections: u64,
     /// Connections that RST ended after they were established.
+    #[schema(required = false)]
     reset_connections: u64,
     /// Round-trip times between the observer and the receiver. Absent without any.
     #[serde(skip_serializing_if = "Option::is_none")]

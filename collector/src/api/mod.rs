@@ -84,7 +84,7 @@ impl Api {
     pub fn router(self) -> Router {
         let state = Arc::new(self);
         let graph = Router::new()
-            .route("/health", get(async || "API is working well!"))
+            .route("/health", get(graph::health))
             .route("/graph/fields", get(graph::fields))
             .route("/graph/data", get(graph::data))
             .fallback(async || ApiError::not_found())

@@ -19,6 +19,7 @@ use super::{edges, endpoints, exporters, flows, graph, status};
         exporters::get,
         flows::get,
         status::get,
+        graph::health,
         graph::fields,
         graph::data
     ),

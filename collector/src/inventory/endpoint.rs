@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use enum_map::Enum;
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantArray};
 
 use super::external::ExternalId;
 use super::labels::LabelSet;
@@ -51,7 +51,7 @@ impl EndpointId {
 pub struct NodeId(pub u32);
 
 /// The kind of an endpoint. Determines the traffic class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Enum, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum EndpointKind {
     /// A pod with its own network namespace.

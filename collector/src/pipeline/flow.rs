@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use flowproto::host_name::ResponderName;
 use flowproto::record::{BiflowDirection, SecurityProtocol, Translation, Tunnel, TunnelType};
+use flowproto::tcp::ConnectionState;
 use flowproto::{Address, FlowRecord, TrafficRecord, protocol};
 
 use super::policy::{CountedDirection, RecordPolicy};
@@ -172,6 +173,8 @@ pub struct FlowExtras {
     pub bgp_as_numbers: [u32; 2],
     /// The name by which the initiator reached the responder.
     pub responder_name: Option<ResponderName>,
+    /// 32473:23 `tcpConnectionState`: that of the record's own direction.
+    pub tcp_connection_state: ConnectionState,
 }
 
 /// The endpoint that opened the connection.
@@ -233,6 +236,7 @@ impl FlowExtras {
                 record.bgp_destination_as_number,
             ],
             responder_name: record.responder_name.clone(),
+            tcp_connection_state: record.tcp_connection_state,
         }
     }
 

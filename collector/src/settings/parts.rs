@@ -259,35 +259,27 @@ impl Settings {
     }
 
     /// The lines of the flow log.
-    ///
-    /// # Errors
-    /// The filter reads a field that records do not have.
-    pub fn flow_log_lines(&self) -> Result<LineSettings, BadSettings> {
-        let filter = self.output.flow_log_filter.clone().map(RecordFilter::new);
-        let filter = filter.transpose();
-        Ok(LineSettings {
+    #[must_use]
+    pub fn flow_log_lines(&self) -> LineSettings {
+        LineSettings {
             format: self.output.flow_log_format,
             members: SelectedMembers::new(&self.output.flow_log_fields),
             records: self.output.flow_log_records,
-            filter: filter.map_err(|e| BadSettings::new(format!("flow_log_filter: {e}")))?,
+            filter: self.output.flow_log_filter.clone().map(RecordFilter::new),
             sample: NonZeroU32::new(self.output.flow_log_sample).filter(|sample| sample.get() > 1),
-        })
+        }
     }
 
     /// Settings of the flow log; `None` if there is none.
-    ///
-    /// # Errors
-    /// As for [`Self::flow_log_lines`].
-    pub fn flow_log(&self, policy: OverflowPolicy) -> Result<Option<FlowLogSettings>, BadSettings> {
-        let Some(target) = self.output.flow_log.clone() else {
-            return Ok(None);
-        };
-        Ok(Some(FlowLogSettings {
+    #[must_use]
+    pub fn flow_log(&self, policy: OverflowPolicy) -> Option<FlowLogSettings> {
+        let target = self.output.flow_log.clone()?;
+        Some(FlowLogSettings {
             target,
             queue_octets: self.output.flow_log_queue.bytes(),
             policy,
-            lines: self.flow_log_lines()?,
-        }))
+            lines: self.flow_log_lines(),
+        })
     }
 
     /// Names in `flow_log_fields` that neither the registries nor the collector give to a member. Only

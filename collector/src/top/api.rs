@@ -13,6 +13,7 @@ use url::Url;
 
 use super::flags::TopFlags;
 use super::view::View;
+use crate::aggregate::expression::Expression;
 use crate::http_client::{Authentication, ClientSettings, HttpClient};
 
 /// Maximum time of a request.
@@ -24,7 +25,7 @@ pub(super) struct ApiClient {
     runtime: Runtime,
     http: HttpClient,
     server: Url,
-    filter: Option<String>,
+    filter: Option<Expression>,
     milliseconds: u64,
     limit: u32,
 }
@@ -103,7 +104,7 @@ impl ApiClient {
     /// The edges of a view.
     pub(super) fn ask(&self, view: View) -> anyhow::Result<Answer> {
         let mut edges = self.url("edges");
-        let filters = [view.filter(), self.filter.as_deref()];
+        let filters = [view.filter(), self.filter.as_ref().map(Expression::text)];
         let filters: Vec<String> = filters
             .into_iter()
             .flatten()

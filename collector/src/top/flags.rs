@@ -7,6 +7,7 @@ use kipfix_service::settings::{Span, within};
 use url::Url;
 
 use super::view::View;
+use crate::aggregate::expression::Expression;
 
 /// Show the traffic of a cluster as a live table, from the API of a collector.
 ///
@@ -39,7 +40,7 @@ pub struct TopFlags {
     pub view: View,
     /// Expression that selects edges, as in the API [default: all]
     #[arg(long, value_name = "EXPRESSION")]
-    pub filter: Option<String>,
+    pub filter: Option<Expression>,
     /// Range of time up to now, whose traffic is shown
     #[arg(
         long,

@@ -181,7 +181,7 @@ fn start_emitters(
 ) -> Result<Emitters, Failure> {
     let stop = &signals.stop;
     let mut emitters = Emitters::default();
-    if let Some(log) = settings.flow_log(policy)? {
+    if let Some(log) = settings.flow_log(policy) {
         let target = log.target.clone();
         let log = FlowLog::open(log, signals.hangups.clone(), stop)
             .map_err(|error| anyhow!("flow_log: cannot open {target}: {error}"))?;

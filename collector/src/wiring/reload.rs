@@ -80,14 +80,14 @@ impl<'a> Reloader<'a> {
     fn reload(&mut self, scrape: &Scrape) -> Result<Vec<String>, Failure> {
         let new = Settings::load(self.command_line)?;
         let families = new.families()?;
-        let lines = new.flow_log_lines()?;
+        let lines = new.flow_log_lines();
         self.check_labels(&new.labels_read()?)?;
         let changed = SettingsChange::between(&self.current, &new).reloaded;
         if self.current.families()? != families {
             scrape.replace_families(&families);
             warn_of_names(&new)?;
         }
-        if self.current.flow_log_lines()? != lines {
+        if self.current.flow_log_lines() != lines {
             scrape.replace_lines(&Arc::new(lines));
             warn_of_unknown_fields(&new);
         }

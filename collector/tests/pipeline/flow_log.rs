@@ -1,6 +1,7 @@
 //! The flow log: which records have a line, and what it contains in each format.
 
 use flowproto::FlowRecord;
+use flowproto::tcp::ConnectionState;
 use kipfix_collector::aggregate::RecordFilter;
 use kipfix_collector::clock::Now;
 use kipfix_collector::emit::EmittedRecords;
@@ -34,7 +35,7 @@ fn logged(lines: LineSettings, records: &[(&str, FlowRecord)]) -> End {
 
 fn filter(text: &str) -> LineSettings {
     LineSettings {
-        filter: Some(RecordFilter::new(text.parse().unwrap()).unwrap()),
+        filter: Some(RecordFilter::new(text.parse().unwrap())),
         ..LineSettings::default()
     }
 }
@@ -82,9 +83,29 @@ fn a_filter_selects_records_by_the_fields_of_families() {
 }
 
 #[test]
-fn a_filter_of_an_unknown_property_of_records_is_refused() {
-    let error = RecordFilter::new(r#"tcp_end == "reset""#.parse().unwrap()).unwrap_err();
-    assert!(error.contains("tcp_end"), "{error}");
+fn a_filter_selects_the_records_of_failed_connections() {
+    let in_state = |state| {
+        let mut one = request(1000);
+        one.tcp_connection_state = state;
+        ("node-a", one)
+    };
+    let records = [
+        in_state(ConnectionState::Open),
+        in_state(ConnectionState::Refused),
+        in_state(ConnectionState::ResetByResponder),
+        in_state(ConnectionState::Unknown),
+    ];
+    for (text, expected) in [
+        (r#"tcp_end in ["refused", "reset", "unanswered"]"#, 2),
+        (r#"tcp_end == "open""#, 1),
+        (r#"tcp_end == """#, 1),
+    ] {
+        assert_eq!(
+            logged(filter(text), &records).lines.len(),
+            expected,
+            "{text}"
+        );
+    }
 }
 
 #[test]

@@ -48,7 +48,9 @@ fn families_count_by_labels_of_pods_and_namespaces() {
 #[test]
 fn the_flow_log_has_the_labels_that_are_kept() {
     let lines = LineSettings {
-        filter: Some(RecordFilter::new(r#"dst.label["tier"] == "back""#.parse().unwrap()).unwrap()),
+        filter: Some(RecordFilter::new(
+            r#"dst.label["tier"] == "back""#.parse().unwrap(),
+        )),
         ..LineSettings::default()
     };
     let end = end(Setup {

@@ -12,9 +12,13 @@ const INVENTORY: &str = "
 nodes:
   - {name: node-a, addresses: [192.0.2.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
   - {name: node-b, addresses: [192.0.2.2], zone: z2, region: r1}
+  - {name: node-c, addresses: [192.0.2.3], zone: z3, region: r2}
 pods:
   - {name: web-1, namespace: shop, addresses: [10.1.2.1, 10.1.2.2], node: node-b, workload: {kind: Deployment, name: web}}
+  - {name: far-1, namespace: shop, addresses: [10.1.2.4, 10.1.2.5, 10.1.2.6, 10.1.2.7], node: node-c, workload: {kind: Deployment, name: far}}
   - {name: cart-1, namespace: shop, addresses: [10.1.1.1, 10.1.1.2], node: node-a, workload: {kind: StatefulSet, name: cart}}
+services:
+  - {name: search, namespace: shop, addresses: [10.1.2.3, 10.1.2.8, 10.1.2.9]}
 ";
 
 /// An unreachable API server: the metrics of watches exist.
@@ -62,6 +66,7 @@ impl Pair {
                 .args(["--preset", "workloads", "--preset", "nodes"])
                 .args(["--preset", "zones", "--preset", "external"])
                 .args(["--preset", "health", "--preset", "loss"])
+                .args(["--preset", "services", "--preset", "opencost"])
                 .stderr(Stdio::null()),
         );
         program::wait_for_udp(receiving.pid(), port);

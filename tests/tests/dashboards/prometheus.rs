@@ -139,9 +139,9 @@ impl Prometheus {
             .clone()
     }
 
-    /// The names of all labels.
-    pub(crate) fn labels(&self) -> Vec<Value> {
-        let answer = self.api("/api/v1/labels");
+    /// The names of the labels of the series that a selector matches.
+    pub(crate) fn labels_of(&self, selector: &str) -> Vec<Value> {
+        let answer = self.api(&format!("/api/v1/labels?match[]={}", encoded(selector)));
         answer["data"].as_array().expect("names").clone()
     }
 

@@ -58,7 +58,7 @@ pub fn monitors(nodes: &Nodes) {
             "prometheus.labels={\"release\": \"it\"}",
             "collector.drainSeconds=0",
             "probe.settings={\"active_timeout\": \"5s\", \"idle_timeout\": \"2s\"}",
-            "collector.settings={\"preset\": [\"workloads\", \"nodes\", \"zones\", \"external\", \"health\"], \"cidr\": [\"192.168.50.0/24=office\"]}",
+            "collector.settings={\"preset\": [\"workloads\", \"nodes\", \"zones\", \"external\", \"health\", \"pods\", \"services\", \"opencost\"], \"cidr\": [\"192.168.50.0/24=office\"]}",
         ],
     );
     let tokens = std::fs::read_to_string(nodes.credential("tokens.csv")).unwrap();
@@ -148,6 +148,7 @@ spec:
     let prometheus = Prometheus::start(nodes, &configuration);
     release.scraped_by(&prometheus, 4);
     panels(nodes, &prometheus);
+    conserved(&prometheus);
     for (job, pods) in [("probe", 3), ("collector", 1)] {
         let up = format!("sum(up{{job=~\".*kipfix-{job}\"}})");
         prometheus.expect(&up, pods);
@@ -163,6 +164,29 @@ spec:
     release.uninstall();
 }
 
+/// Families of several presets have the same sums of the same traffic.
+fn conserved(prometheus: &Prometheus<'_>) {
+    for (one, other) in [
+        (
+            "kubecost_pod_network_egress_bytes_total",
+            r#"kipfix_pod_bytes_total{src_pod!=""}"#,
+        ),
+        (
+            "kubecost_pod_network_ingress_bytes_total",
+            r#"kipfix_pod_bytes_total{dst_pod!=""}"#,
+        ),
+        (
+            r#"kubecost_pod_network_egress_bytes_total{internet="true"}"#,
+            r#"kipfix_pod_bytes_total{src_pod!="",class=~".+_to_external"}"#,
+        ),
+    ] {
+        prometheus.expect_zero(&format!("sum({one}) - sum({other})"));
+    }
+    let connections =
+        r#"kipfix_service_connections_total{dst_namespace="shop",dst_service="far",port="80"}"#;
+    assert!(prometheus.sum(connections) >= 12.0, "{connections}");
+}
+
 /// Every panel of every dashboard has something to show, while pods talk to each other, to nodes and to the
 /// outside.
 fn panels(nodes: &Nodes, prometheus: &Prometheus<'_>) {
@@ -170,12 +194,23 @@ fn panels(nodes: &Nodes, prometheus: &Prometheus<'_>) {
         workload("client", 1, 7000, false),
         workload("far", 2, 7000, false),
         workload("host", 3, 7001, true),
+        "---\n{apiVersion: v1, kind: Service, metadata: {name: far, namespace: shop}, \
+         spec: {selector: {app: far}, ports: [{port: 80, targetPort: 7000}]}}\n"
+            .to_owned(),
     ];
     let _shop = Shop::open(nodes, &shop.concat());
     let _outside = serve_outside(nodes);
     let far = pod_address(nodes, "far");
+    let service = nodes.get("service --namespace shop far")["spec"]["clusterIP"].clone();
+    let service = service.as_str().unwrap();
+    let to_service = format!(
+        "exec --namespace shop deployment/client -- /kipfix-traffic call tcp {service}:80 6 300 2000"
+    );
+    let is_served = || nodes.try_kubectl(&to_service).status.success();
+    assert!(within(Duration::from_secs(60), is_served), "{to_service}");
     let talk = || {
         call(nodes, "client", &format!("tcp {far}:7000 10 400 3000"));
+        call(nodes, "client", &format!("tcp {service}:80 6 300 2000"));
         call(
             nodes,
             "client",

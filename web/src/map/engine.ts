@@ -55,6 +55,10 @@ export class Engine {
     this.#resize();
     const { signal } = this.#abort;
     elements.root.addEventListener("pointermove", (event) => this.#hover(event), { signal });
+    // A selection can move the map below the pointer.
+    elements.root.addEventListener("pointerdown", () => this.#setHovered(undefined, ""), {
+      signal,
+    });
     elements.root.addEventListener("pointerleave", () => this.#setHovered(undefined, ""), {
       signal,
     });
@@ -155,6 +159,7 @@ export class Engine {
   }
 
   #resize(): void {
+    this.#setHovered(undefined, "");
     const { clientWidth, clientHeight } = this.#elements.root;
     this.panZoom.size = { width: clientWidth, height: clientHeight };
     if (!this.panZoom.moved) this.fit(false);

@@ -6,12 +6,12 @@ const LEVELS: [level: HealthLevel, name: string, meaning: string][] = [
   [
     "warning",
     "Warning",
-    "from 1 % retransmitted packets, 1 % refused or unanswered connections, or 0.1 % lost packets",
+    "from 1 % retransmitted packets, or 1 % refused or unanswered connections",
   ],
   [
     "critical",
     "Critical",
-    "from 5 % retransmitted packets, 10 % refused or unanswered connections, or 1 % lost packets",
+    "from 5 % retransmitted packets, or 10 % refused or unanswered connections",
   ],
   ["unknown", "No health data", "no exporter supplied any of these values"],
 ];

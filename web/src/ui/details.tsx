@@ -1,10 +1,10 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { anyOf, directionExpression, MAX_EXPRESSION, or } from "../api/filter";
-import type { Status } from "../api/types";
+import type { Measures, Status } from "../api/types";
 import * as format from "../format";
 import type { UpdateUrl } from "../hooks/use_url_state";
 import { type Graph, type GraphLink, isPart } from "../model/graph";
-import { type Health, healthOf, worseHealth } from "../model/health";
+import { compareHealth, healthOf } from "../model/health";
 import type { End, Selection } from "../model/selection";
 import type { Stats } from "../model/stats";
 import type { UrlState } from "../url_state";
@@ -114,7 +114,12 @@ function LinkDetails(props: DetailsProps & { selection: Selection & { type: "lin
   const seconds = (props.to - props.from) / 1000;
   return (
     <>
-      <HealthList health={link.health} />
+      <HealthList
+        directions={[
+          [`to ${target.label}`, link.forward],
+          [`to ${source.label}`, link.reverse],
+        ]}
+      />
       <MeasuresTable
         columns={[`→ ${target.label}`, `→ ${source.label}`]}
         values={[link.forward, link.reverse]}
@@ -180,7 +185,12 @@ function EndDetails(props: DetailsProps & { end: End }) {
           )}
         </p>
       )}
-      <HealthList health={worseHealth(healthOf(sent), healthOf(received))} />
+      <HealthList
+        directions={[
+          [`from ${end.label}`, sent],
+          [`to ${end.label}`, received],
+        ]}
+      />
       <MeasuresTable columns={["Sent", "Received"]} values={[sent, received]} seconds={seconds} />
       {queryable ? (
         <>
@@ -240,9 +250,15 @@ function memberLinks(graph: Graph, link: GraphLink): GraphLink[] {
   );
 }
 
-function HealthList({ health }: { health: Health }) {
-  if (health.level === "unknown") return <p class="muted">No exporter supplied health data.</p>;
-  const shown = health.reasons.filter(({ level }) => level !== "ok");
+/** What is wrong in each direction, the worst first. */
+function HealthList({ directions }: { directions: [direction: string, measures: Measures][] }) {
+  const reasons = directions.flatMap(([direction, measures]) =>
+    healthOf(measures).reasons.map((reason) => ({ ...reason, direction })),
+  );
+  if (reasons.length === 0) return <p class="muted">No exporter supplied health data.</p>;
+  const shown = reasons
+    .filter(({ level }) => level !== "ok")
+    .sort((a, b) => compareHealth(b.level, a.level));
   if (shown.length === 0)
     return (
       <p class="health" data-level="ok">
@@ -251,9 +267,10 @@ function HealthList({ health }: { health: Health }) {
     );
   return (
     <ul class="health-list">
-      {shown.map(({ name, share, level }, index) => (
-        <li key={index} class="health" data-level={level}>
-          <b>{level === "critical" ? "Critical" : "Warning"}</b>: {format.percent(share)} {name}
+      {shown.map(({ name, share, level, direction }) => (
+        <li key={`${name} ${direction}`} class="health" data-level={level}>
+          <b>{level === "critical" ? "Critical" : "Warning"}</b>: {format.percent(share)} {name}{" "}
+          {direction}
         </li>
       ))}
     </ul>

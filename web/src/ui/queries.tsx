@@ -26,8 +26,8 @@ export function Queries(props: {
   const range: PromqlRange = { length: props.to - props.from, end: url.to };
   const [source, target] = props.ends.map(promqlSide);
   let queries: PromqlQuery[] = [];
-  if (source && target) queries = linkQueries(status.metrics, source, target, url.measure, range);
-  else if (source) queries = endpointQueries(status.metrics, source, url.measure, range);
+  if (source && target) queries = linkQueries(status, source, target, url.measure, range);
+  else if (source) queries = endpointQueries(status, source, url.measure, range);
   if (queries.length === 0) return null;
   return (
     <Section title="PromQL">

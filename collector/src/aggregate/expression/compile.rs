@@ -8,6 +8,7 @@ use flowproto::protocol;
 use regex::{Regex, RegexBuilder};
 
 use super::super::field::{Field, FieldSource, FieldType, Value};
+use super::super::field_values;
 use super::syntax::{Comparison, Literal, Located, Operand, Tree};
 use super::{ExpressionError, MAX_REGEXES};
 use crate::interval_map::parse_network;
@@ -247,7 +248,14 @@ fn present_test(field: &Field, literals: &[&Located<Literal>]) -> Result<Test, E
 
 fn text(field: &Field, literal: &Located<Literal>) -> Result<Box<str>, ExpressionError> {
     match &literal.value {
-        Literal::Text(text) => Ok(text.as_str().into()),
+        Literal::Text(text) => match field_values::all(field) {
+            Some(values) if !values.contains(&text.as_str()) => {
+                let values = values.join(", ");
+                let reason = format!("invalid {field} {text:?}: must be one of {values}");
+                Err(ExpressionError::new(literal.column, reason))
+            }
+            _ => Ok(text.as_str().into()),
+        },
         Literal::Number(number) => {
             let reason = format!("{field} is a text: expected \"{number}\" in double quotes");
             Err(ExpressionError::new(literal.column, reason))

@@ -185,19 +185,19 @@ mod tests {
             (r#"src.workload =~ "(?i)web.*""#, "src.workload ~ (?i)web.*"),
             (r#"protocol == "TCP""#, "protocol in tcp"),
             (
-                r#"class == "x" && (src.pod == "a" || dst.pod !~ "b")"#,
-                "class in x, src.pod in a; class in x, !dst.pod ~ b",
+                r#"scope == "internal" && (src.pod == "a" || dst.pod !~ "b")"#,
+                "scope in internal, src.pod in a; scope in internal, !dst.pod ~ b",
             ),
             (
-                r#"!(class == "x" && (src.pod == "a" || dst.pod == "b"))"#,
-                "!class in x; !src.pod in a, !dst.pod in b",
+                r#"!(scope == "internal" && (src.pod == "a" || dst.pod == "b"))"#,
+                "!scope in internal; !src.pod in a, !dst.pod in b",
             ),
             ("port > 5", "only ==, !=, =~, !~ and in are possible"),
             ("src.zone == dst.zone", "two fields cannot be compared"),
         ] {
             assert_eq!(shown(expression), wanted, "{expression}");
         }
-        let wide = [r#"(class == "a" || scope == "b")"#; 6].join(" && ");
+        let wide = [r#"(src.pod == "a" || dst.pod == "b")"#; 6].join(" && ");
         assert_eq!(shown(&wide), "it has more than 32 alternatives");
     }
 
@@ -214,7 +214,7 @@ mod tests {
             r#"direction in ["egress", "internal"]"#,
             r#"direction != "egress""#,
             r#"direction =~ "egress""#,
-            r#"scope == "egress""#,
+            r#"src.pod == "egress""#,
         ] {
             assert!(!matcher(other).implies(&both), "{other}");
         }

@@ -4,11 +4,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use kipfix_service::settings::Span;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use strum::IntoStaticStr;
 
 use super::super::expression::{Expression, ExpressionError, LabelValue};
-use super::super::field::{Field, RecordField};
+use super::super::field::Field;
 use super::{Column, Family, Label, Measure, RowLayout, Samples, name};
 
 /// The label of gRPC responses with their status.
@@ -34,7 +35,11 @@ pub struct FamilyDefinition {
     /// The labels.
     pub labels: Vec<LabelDefinition>,
     /// The edges that belong to it. All of them by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "filter",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub filter: Option<Expression>,
     /// Maximum number of series. That of the settings by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,11 +83,19 @@ pub struct FamilyError {
 }
 
 impl FamilyError {
-    /// Two families have this name.
-    pub(in super::super) fn twice(name: &str) -> Self {
+    /// Two families have samples of the same name.
+    pub(in super::super) fn collision(family: &Family, other: &Family) -> Self {
+        let reason = if family.name == other.name {
+            "name occurs twice".into()
+        } else {
+            format!(
+                "the names of its samples collide with those of {}",
+                other.name
+            )
+        };
         Self {
-            family: name.into(),
-            reason: "name occurs twice".into(),
+            family: family.name.to_string(),
+            reason,
         }
     }
 }
@@ -162,6 +175,7 @@ impl FamilyDefinition {
 
     fn check(&self) -> Result<(), String> {
         name::check_metric(&self.name)?;
+        name::check_reserved(&self.name)?;
         self.check_type()?;
         if self.help.is_empty() || self.help.len() > MAX_HELP {
             return Err(format!("invalid help: must be 1–{MAX_HELP} octets"));
@@ -190,18 +204,8 @@ impl FamilyDefinition {
         if let Some(idle) = self.idle.filter(|idle| !(least..=most).contains(idle)) {
             return Err(format!("invalid idle {idle}: must be {least}–{most}"));
         }
-        let labels = self.labels.iter().flat_map(|l| l.label.value.fields());
-        let mut fields = labels.chain(self.filter.iter().flat_map(Expression::fields));
-        match fields.find(|field| !is_known_of_edges(field)) {
-            Some(field) => Err(format!("{field} cannot be used in a metric")),
-            None => Ok(()),
-        }
+        Ok(())
     }
-}
-
-/// Whether an edge has the field.
-pub(in super::super) const fn is_known_of_edges(field: &Field) -> bool {
-    !matches!(field, Field::Record(RecordField::TcpEnd))
 }
 
 impl LabelDefinition {
@@ -246,6 +250,15 @@ impl FromStr for LabelDefinition {
             label,
         })
     }
+}
+
+/// A filter, whose errors say that they are its.
+fn filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Expression>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let filter = text.parse().map(Some);
+    filter.map_err(|error| D::Error::custom(format!("invalid filter {text}: {error}")))
 }
 
 /// An error in a text that begins at another column.
@@ -377,11 +390,19 @@ idle: 10m
                 "labels: [a=src.pot]",
                 &["unknown field src.pot", "column 3"],
             ),
-            ("filter: src.pod", &["expected ==", "column 8"]),
+            (
+                "filter: src.pod",
+                &["invalid filter", "expected ==", "column 8"],
+            ),
+            (
+                "filter: class == \"pods\"",
+                &["invalid class \"pods\"", "pod_to_pod", "column 10"],
+            ),
+            ("name: kipfix_collector_bytes_total", &["kipfix_collector_"]),
+            ("name: process_cpu_seconds_total", &["process_"]),
             ("max_series: 0", &["max_series 0", "1–"]),
             ("idle: 10s", &["idle 10s", "5m–"]),
             ("help: ''", &["help"]),
-            ("labels: [tcp_end]", &["tcp_end"]),
             ("value: octets", &["octets"]),
             ("unit: bytes", &["unit"]),
         ] {

@@ -7,8 +7,8 @@ mod name;
 
 use std::sync::Arc;
 
+pub(super) use definition::GRPC_STATUS;
 pub use definition::{FamilyDefinition, FamilyError, FamilyType, LabelDefinition};
-pub(super) use definition::{GRPC_STATUS, is_known_of_edges};
 pub use measure::{Column, Measure};
 
 use super::detail::DetailParts;
@@ -83,6 +83,25 @@ impl Family {
         let statuses = (self.samples == Samples::GrpcCounter).then(Column::of_grpc);
         let columns = [Some(first), second].into_iter().flatten();
         columns.chain(statuses.into_iter().flatten().map(|(_, column)| column))
+    }
+
+    /// True if both have samples of the same name in one of the formats. In OpenMetrics, the name of a
+    /// counter is without `_total`.
+    #[must_use]
+    pub fn collides_with(&self, other: &Self) -> bool {
+        let names = |family: &Self| {
+            let name = family.name.strip_suffix("_total").unwrap_or(&family.name);
+            let suffixes: &[&str] = match family.samples {
+                Samples::Counter(_) | Samples::GrpcCounter => &["", "_total", "_created"],
+                Samples::Gauge(_) => &[""],
+                Samples::Summary { .. } => &["", "_sum", "_count", "_created"],
+                Samples::Histogram(_) => &["", "_sum", "_count", "_bucket", "_created"],
+            };
+            let names = suffixes.iter().map(|suffix| format!("{name}{suffix}"));
+            names.collect::<Vec<String>>()
+        };
+        let others = names(other);
+        names(self).iter().any(|name| others.contains(name))
     }
 
     /// True if both have rows for the same edges. Edges without health have no rows of health.

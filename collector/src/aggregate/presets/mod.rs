@@ -107,8 +107,8 @@ pub fn families(
     let of_presets = of_presets.flat_map(|preset| preset.definitions());
     for definition in of_presets.chain(definitions.iter().cloned()) {
         let family = definition.to_family(max_series, idle)?;
-        if families.iter().any(|other| other.name == family.name) {
-            return Err(FamilyError::twice(&family.name));
+        if let Some(other) = families.iter().find(|other| family.collides_with(other)) {
+            return Err(FamilyError::collision(&family, other));
         }
         let last = families
             .iter()

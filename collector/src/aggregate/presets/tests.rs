@@ -41,3 +41,20 @@ fn a_preset_that_is_named_twice_is_used_once_and_a_name_twice_is_refused() {
     let expected = "metrics: kipfix_zone_bytes_total: name occurs twice";
     assert_eq!(error.to_string(), expected);
 }
+
+#[test]
+fn a_family_whose_samples_have_the_names_of_others_is_refused() {
+    for (name, is_refused) in [
+        ("kipfix_rtt_seconds_count", true),
+        ("kipfix_rtt_seconds_bucket", true),
+        ("kipfix_rtt_seconds_total", true),
+        ("kipfix_closed_connections", true),
+        ("kipfix_closed_connections_created", true),
+        ("kipfix_rtt_seconds_max", false),
+    ] {
+        let yaml = format!("{{name: {name}, help: x, value: bytes, labels: []}}");
+        let definition = serde_saphyr::from_str(&yaml).unwrap();
+        let result = families(&[Preset::Health], &[definition], 10, IDLE);
+        assert_eq!(result.is_err(), is_refused, "{name}: {result:?}");
+    }
+}

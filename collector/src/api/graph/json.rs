@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::arcs::{ArcKind, errors, share};
@@ -11,33 +10,73 @@ use super::stat;
 use crate::history::{EdgeValues, GroupedEdge, Order};
 
 /// The fields of nodes and edges.
-pub(super) fn fields() -> Value {
-    let text = |name: &str| json!({"field_name": name, "type": "string"});
-    let arc = |name: &str, color: &str, shown: &str| json!({"field_name": name, "type": "number", "color": color, "displayName": shown});
-    json!({
-        "nodes_fields": [
-            text("id"), text("title"), text("subTitle"), text("mainStat"), text("secondaryStat"),
+#[derive(Serialize, ToSchema)]
+pub(super) struct GraphFieldsJson {
+    nodes_fields: Vec<GraphFieldJson>,
+    edges_fields: Vec<GraphFieldJson>,
+}
+
+/// A field of nodes or edges.
+#[derive(Serialize, ToSchema)]
+struct GraphFieldJson {
+    /// Its name in the graph.
+    field_name: &'static str,
+    /// `string` or `number`.
+    #[serde(rename = "type")]
+    field_type: &'static str,
+    /// Colour of its part of the circle of a node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    color: Option<&'static str>,
+    /// Name of that part.
+    #[serde(rename = "displayName", skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'static str>,
+}
+
+pub(super) fn fields() -> GraphFieldsJson {
+    let text = |field_name| GraphFieldJson {
+        field_name,
+        field_type: "string",
+        color: None,
+        display_name: None,
+    };
+    let arc = |field_name, color, shown| GraphFieldJson {
+        field_name,
+        field_type: "number",
+        color: Some(color),
+        display_name: Some(shown),
+    };
+    GraphFieldsJson {
+        nodes_fields: vec![
+            text("id"),
+            text("title"),
+            text("subTitle"),
+            text("mainStat"),
+            text("secondaryStat"),
             arc("arc__internal", "blue", "In the cluster"),
             arc("arc__external", "orange", "External"),
             arc("arc__success", "green", "Without errors"),
             arc("arc__errors", "red", "Errors"),
         ],
-        "edges_fields": [
-            text("id"), text("source"), text("target"), text("mainStat"), text("secondaryStat"),
+        edges_fields: vec![
+            text("id"),
+            text("source"),
+            text("target"),
+            text("mainStat"),
+            text("secondaryStat"),
         ],
-    })
+    }
 }
 
 /// A graph.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(super) struct GraphJson {
-    nodes: Vec<NodeJson>,
-    edges: Vec<EdgeJson>,
+    nodes: Vec<GraphNodeJson>,
+    edges: Vec<GraphEdgeJson>,
 }
 
 /// A workload, or an external name.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
-struct NodeJson {
+struct GraphNodeJson {
     id: String,
     title: String,
     #[serde(rename = "subTitle")]
@@ -62,7 +101,7 @@ struct NodeJson {
 
 /// The traffic from one node to another.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
-struct EdgeJson {
+struct GraphEdgeJson {
     id: String,
     source: String,
     target: String,
@@ -91,7 +130,7 @@ impl Sums {
         }
     }
 
-    fn node(self, id: String, order: Order, arcs: ArcKind) -> NodeJson {
+    fn node(self, id: String, order: Order, arcs: ArcKind) -> GraphNodeJson {
         let [internal, external, success, errors] = match arcs {
             ArcKind::Traffic => {
                 let external = share(order.of(&self.external), order.of(&self.all));
@@ -103,7 +142,7 @@ impl Sums {
                 [0.0, 0.0, 1.0 - errors, errors]
             }
         };
-        NodeJson {
+        GraphNodeJson {
             id,
             title: self.title,
             sub_title: self.sub_title,
@@ -141,7 +180,7 @@ impl GraphJson {
                 id
             });
             let [source, target] = ids;
-            graph_edges.push(EdgeJson {
+            graph_edges.push(GraphEdgeJson {
                 id: format!("{source} {target}"),
                 source,
                 target,
@@ -206,7 +245,7 @@ mod tests {
             ("3.0 kB", "7 packets")
         );
         // Every field of the data is announced.
-        let announced = fields();
+        let announced = serde_json::to_value(fields()).unwrap();
         let value = serde_json::to_value(&graph).unwrap();
         for (kind, list) in [("nodes", "nodes_fields"), ("edges", "edges_fields")] {
             let names: Vec<&str> = announced[list]

@@ -15,7 +15,7 @@ use crate::aggregate::expression::Expression;
 use crate::aggregate::field::Quoted;
 use crate::history::{EdgesQuery, Order};
 use arcs::ArcKind;
-use json::GraphJson;
+use json::{GraphFieldsJson, GraphJson};
 
 /// The fields by which edges are grouped: those of a node of the graph, for both sides.
 const GROUP_BY: &str = "src.namespace,src.kind,src.workload,dst.namespace,dst.kind,dst.workload";
@@ -128,12 +128,25 @@ impl Parameters {
     }
 }
 
+/// Answers that the API can be reached, for Grafana's data source "Node Graph API".
+#[utoipa::path(
+    get,
+    path = "/api/health",
+    responses(
+        (status = 200, body = str, content_type = "text/plain"),
+        (status = 401, body = ApiError),
+    )
+)]
+pub(super) async fn health() -> &'static str {
+    "API is working well!"
+}
+
 /// The fields of nodes and edges, for Grafana's data source "Node Graph API".
 #[utoipa::path(
     get,
     path = "/api/graph/fields",
     responses(
-        (status = 200, body = Object),
+        (status = 200, body = GraphFieldsJson),
         (status = 401, body = ApiError),
     )
 )]

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_field_that_the_table_does_not_have_is_named() {
-        let (text, _) = sql(TableKind::Workloads, r#"class == "a" || port == 5"#);
+        let (text, _) = sql(TableKind::Workloads, r#"class == "link" || port == 5"#);
         assert_eq!(text.unwrap_err(), "port");
         let (text, _) = sql(TableKind::Flows, "src.class == dst.class");
         assert_eq!(text.unwrap_err(), "src.class");

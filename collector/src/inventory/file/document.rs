@@ -30,6 +30,8 @@ pub(super) struct NodeEntry {
     pub(super) zone: NameText,
     #[serde(default)]
     pub(super) region: NameText,
+    #[serde(default)]
+    pub(super) pool: NameText,
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,7 +2,8 @@
 //!
 //! ```yaml
 //! nodes:
-//!   - {name: node-a, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}
+//!   - {name: node-a, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1,
+//!      pool: spot}
 //! pods:
 //!   - name: web-1
 //!     namespace: shop
@@ -146,7 +147,7 @@ fn add_node(writer: &mut IndexWriter, entry: &NodeEntry) -> Result<(), Conflict>
         name: name.clone(),
         zone: writer.intern(&entry.zone),
         region: writer.intern(&entry.region),
-        pool: writer.intern(""),
+        pool: writer.intern(&entry.pool),
     };
     let node = Some(writer.add_node(node)?);
     let endpoint = Endpoint {
@@ -253,7 +254,7 @@ mod tests {
     }
 
     const EXAMPLE: &str = "\
-nodes:    [{name: node-a, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1}]
+nodes:    [{name: node-a, addresses: [10.9.0.1], podCIDRs: [10.1.1.0/24], zone: z1, region: r1, pool: spot}]
 pods:
 - {name: web-1, namespace: shop, addresses: [10.1.1.10], node: node-a,
    workload: {kind: Deployment, name: web}}
@@ -291,8 +292,8 @@ cidrs:    [{cidr: 192.0.2.0/24, name: office}]
         );
         let node = index.node(pod.node.unwrap());
         assert_eq!(
-            (&*node.name, &*node.zone, &*node.region),
-            ("node-a", "z1", "r1")
+            [&*node.name, &node.zone, &node.region, &node.pool],
+            ["node-a", "z1", "r1", "spot"]
         );
         assert_eq!(at(&index, "10.9.0.1").kind, EndpointKind::Node);
         assert_eq!(at(&index, "10.96.0.10").kind, EndpointKind::Service);

@@ -1,6 +1,6 @@
 //! The class of traffic by the kinds of its endpoints, and whether it stays in the cluster.
 
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::inventory::{EndpointKind, Place};
 
@@ -17,7 +17,7 @@ pub enum TrafficClass {
 }
 
 /// Whether traffic leaves the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum Scope {
     /// Both endpoints belong to the cluster, or the packets do not leave their link.
@@ -40,7 +40,7 @@ impl Scope {
 }
 
 /// On which side of the cluster the external endpoint is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum Direction {
     /// Neither endpoint is external, or the packets do not leave their link.

@@ -7,7 +7,7 @@ use super::data_source;
 
 /// Variables of a dashboard, in addition to the data source.
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Variable {
     Cluster,
     Namespace,
@@ -15,6 +15,10 @@ pub(super) enum Variable {
     Class,
     Top,
     Price,
+    /// Prices of a GiB to other zones, to other regions and to external addresses.
+    ZonePrice,
+    RegionPrice,
+    InternetPrice,
     /// The URL of a collector, for links to its map.
     Map,
 }
@@ -52,21 +56,22 @@ impl Variable {
                     "multi": false, "includeAll": false,
                 })
             }
-            Self::Map => json!({
-                "name": "map", "label": "URL of the map", "type": "textbox",
-                "query": "http://localhost:8080",
-                "current": {"text": "http://localhost:8080", "value": "http://localhost:8080"},
-                "options": [{
-                    "text": "http://localhost:8080", "value": "http://localhost:8080", "selected": true,
-                }],
-            }),
-            Self::Price => json!({
-                "name": "price", "label": "Price of a GB", "type": "textbox", "query": "0.01",
-                "current": {"text": "0.01", "value": "0.01"},
-                "options": [{"text": "0.01", "value": "0.01", "selected": true}],
-            }),
+            Self::Map => text("map", "URL of the map", "http://localhost:8080"),
+            Self::Price => text("price", "Price of a GB", "0.01"),
+            Self::ZonePrice => text("zone_price", "Price of a GiB to other zones", "0.01"),
+            Self::RegionPrice => text("region_price", "To other regions", "0.02"),
+            Self::InternetPrice => text("internet_price", "To external addresses", "0.09"),
         }
     }
+}
+
+/// A variable whose value is typed in.
+fn text(name: &str, title: &str, value: &str) -> Value {
+    json!({
+        "name": name, "label": title, "type": "textbox", "query": value,
+        "current": {"text": value, "value": value},
+        "options": [{"text": value, "value": value, "selected": true}],
+    })
 }
 
 /// A variable with the values of a label, several at a time.

@@ -69,7 +69,7 @@ fn text_field() -> impl Strategy<Value = Field> {
         side.clone()
             .prop_map(|side| Field::Endpoint(side, EndpointField::Namespace)),
         (side, "[ab\"\\\\/]{0,2}").prop_map(|(side, key)| Field::Label(side, key.into())),
-        Just(Field::Record(RecordField::Class)),
+        Just(Field::Record(RecordField::InputInterface)),
     ]
 }
 
