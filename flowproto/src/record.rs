@@ -368,12 +368,16 @@ impl FlowRecord {
         }
     }
 
-    /// Splits a biflow record into two uniflow records (RFC 5103 §3). The connection belongs to the
-    /// first one. Properties of the forward direction only (tunnel, interfaces, translation, class
-    /// of service) are left out of the second.
+    /// Splits a biflow record into two uniflow records (RFC 5103 §3).
     #[must_use]
     pub fn directions(&self) -> [Self; 2] {
-        let forward = Self {
+        [self.forward(), self.reverse()]
+    }
+
+    /// The forward direction as a record of its own. The connection belongs to it.
+    #[must_use]
+    pub fn forward(&self) -> Self {
+        Self {
             reverse_octet_delta_count: 0,
             reverse_packet_delta_count: 0,
             reverse_flow_start_milliseconds: 0,
@@ -382,13 +386,27 @@ impl FlowRecord {
             reverse_tcp_health: TcpHealth::default(),
             reverse_tcp_round_trip_time: RoundTripTime::default(),
             ..self.clone()
-        };
-        let reverse = Self {
+        }
+    }
+
+    /// The reverse direction as a record of its own. Properties of the forward direction only (tunnel,
+    /// interfaces, translation, routing, class of service) are left out. A time that is not known is that of the
+    /// forward direction.
+    #[must_use]
+    pub fn reverse(&self) -> Self {
+        let known = |time: u64, forward: u64| if time == 0 { forward } else { time };
+        Self {
             key: self.key.reversed(),
             octet_delta_count: self.reverse_octet_delta_count,
             packet_delta_count: self.reverse_packet_delta_count,
-            flow_start_milliseconds: self.reverse_flow_start_milliseconds,
-            flow_end_milliseconds: self.reverse_flow_end_milliseconds,
+            flow_start_milliseconds: known(
+                self.reverse_flow_start_milliseconds,
+                self.flow_start_milliseconds,
+            ),
+            flow_end_milliseconds: known(
+                self.reverse_flow_end_milliseconds,
+                self.flow_end_milliseconds,
+            ),
             tcp_control_bits: self.reverse_tcp_control_bits,
             flow_end_reason: self.flow_end_reason,
             biflow_direction: self.biflow_direction.map(|direction| match direction {
@@ -408,8 +426,7 @@ impl FlowRecord {
             exporter_address: self.exporter_address,
             responder_name: self.responder_name.clone(),
             ..Self::default()
-        };
-        [forward, reverse]
+        }
     }
 }
 

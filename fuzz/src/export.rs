@@ -298,7 +298,7 @@ fn ipfix(record: &FlowRecord, sampling: Sampling) -> FlowRecord {
         ..record.clone()
     };
     if !record.is_biflow() {
-        carried = carried.directions()[0].clone();
+        carried = carried.forward();
     }
     records::carry_tunnel(&mut carried);
     carried

@@ -98,7 +98,7 @@ fn forwarded(
     let snapshots = store.load();
     let flags = octets.u8();
     // One direction: a biflow is forwarded as two records.
-    let mut record = record.directions()[0].clone();
+    let mut record = record.forward();
     // Addresses that the inventory knows are never hit by chance.
     for (bit, address) in [
         (1, &mut record.key.source_address),

@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use flowproto::exporter::{ExportSession, ExportSettings, Facts, Version};
-use flowproto::record::Sampling;
+use flowproto::record::{Sampling, SecurityProtocol};
 use flowproto::{Address, FlowRecord};
 use kipfix_tests::collector::Collector;
 use kipfix_tests::flows::Flows;
@@ -595,6 +595,7 @@ fn both_ways_of_a_biflow_are_records_of_their_own() {
     biflow.reverse_packet_delta_count = 3;
     biflow.reverse_flow_start_milliseconds = NOW - 9000;
     biflow.reverse_flow_end_milliseconds = NOW - 100;
+    biflow.security_protocol = SecurityProtocol::WireGuard;
     let (folder, _, input) = prepared(std::iter::once(biflow));
     let forwarded = folder.path().join("out.ipfix");
     read(
@@ -611,6 +612,8 @@ fn both_ways_of_a_biflow_are_records_of_their_own() {
     assert_eq!(there["sourceIPv4Address"], back["destinationIPv4Address"]);
     assert_eq!(back["sourceTransportPort"], 443);
     assert_eq!(back["flowStartMilliseconds"], NOW - 9000);
+    let protection = SecurityProtocol::WireGuard.octet();
+    assert!([there, back].map(|way| way["securityProtocol"] == protection) == [true; 2]);
 }
 
 #[test]

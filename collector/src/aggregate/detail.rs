@@ -1,6 +1,7 @@
 //! Details: properties of a record that its endpoints do not determine, as far as an active family
 //! needs them.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use flowproto::Address;
@@ -125,13 +126,28 @@ pub(super) struct Detail {
 }
 
 /// What a record has of one of its ends.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct EndDetail {
     pub(super) address: Address,
     pub(super) service: Option<EndpointId>,
     pub(super) as_number: u32,
     pub(super) port: Option<u16>,
     pub(super) host: Option<Arc<str>>,
+}
+
+/// Not derived, so that it is inlined: of each record that has details, the hash is taken.
+impl Hash for EndDetail {
+    #[inline(always)]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            address,
+            service,
+            as_number,
+            port,
+            host,
+        } = self;
+        (address, service, as_number, port, host).hash(state);
+    }
 }
 
 impl Detail {

@@ -129,17 +129,22 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
         let serving = serve(&collector.scrape, listener, (token, engine), stop.clone())?;
         threads.push(("the HTTP server", serving));
     }
-    let mut incomplete = Ok(());
     let mut reloader = Reloader::new(command_line, &settings, stamp, signals.hangups)?;
-    let outcome = collector.work(&settings, &stop, &mut reloader, &mut incomplete);
+    let read = collector.read_savefiles(&settings, &stop);
+    let received = if collector.is_live() && read.is_ok() {
+        collector.receive(&settings, &stop, &mut reloader)
+    } else {
+        Ok(())
+    };
     stop.set();
-    if outcome.is_ok() {
+    // What was read of an incomplete savefile counts.
+    if received.is_ok() {
         collector.finish(settings.output.print_metrics)?;
     }
     for (name, thread) in threads {
         thread.join().map_err(|_| anyhow!("{name} died"))?;
     }
-    outcome.and(incomplete)
+    read.and(received)
 }
 
 /// A thread that receives until the stop.
@@ -206,16 +211,17 @@ fn serve(
 }
 
 impl Collector {
-    /// Reads the savefiles, then receives if there are sockets. `incomplete` becomes the first savefile that was not read to
-    /// its end; the others are read nevertheless.
-    fn work(
-        &self,
-        settings: &Settings,
-        stop: &Stop,
-        reloader: &mut Reloader<'_>,
-        incomplete: &mut Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let is_listening = !self.scrape.sockets.is_empty() || !self.scrape.listeners.is_empty();
+    /// True if there are sockets.
+    fn is_live(&self) -> bool {
+        !self.scrape.sockets.is_empty() || !self.scrape.listeners.is_empty()
+    }
+
+    /// Reads the savefiles.
+    ///
+    /// # Errors
+    /// The first one that was not read to its end. The others are read nevertheless.
+    fn read_savefiles(&self, settings: &Settings, stop: &Stop) -> Result<(), Failure> {
+        let mut outcome = Ok(());
         for path in &settings.input.read {
             let Some(pipeline) = self.scrape.pipelines.first() else {
                 break;
@@ -228,17 +234,9 @@ impl Collector {
                 &self.packet_clock,
                 stop,
             );
-            if is_listening {
-                read?;
-            } else if incomplete.is_ok() {
-                *incomplete = read;
-            }
+            outcome = outcome.and(read);
         }
-        if is_listening {
-            self.receive(settings, stop, reloader)
-        } else {
-            Ok(())
-        }
+        outcome
     }
 
     fn receive(
@@ -320,7 +318,7 @@ impl Collector {
         for pipeline in &self.scrape.pipelines {
             lock(pipeline).finish();
         }
-        let is_live = !self.scrape.sockets.is_empty() || !self.scrape.listeners.is_empty();
+        let is_live = self.is_live();
         let finished = self.emitters.finish(is_live);
         log_totals(&self.scrape.drain());
         finished?;

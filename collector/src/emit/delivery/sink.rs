@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use kipfix_export::FLUSH_INTERVAL;
-use kipfix_export::counters::{LossReason, TargetCounters};
+use kipfix_export::counters::{LossReason, TargetCounters, TargetFamilies};
 use kipfix_export::shutdown::ShutdownDeadline;
 use kipfix_service::signals::Stop;
 
@@ -21,7 +21,7 @@ const STAGE_OCTETS: usize = 256 << 10;
 /// How records are delivered.
 #[derive(Clone, Debug)]
 pub struct DeliverySettings {
-    /// The target, for log messages.
+    /// The target, for log messages and metrics.
     pub target: String,
     /// How records are encoded.
     pub format: RecordFormat,
@@ -70,9 +70,10 @@ impl Delivery {
     pub fn start(
         settings: DeliverySettings,
         client: impl Client,
-        counters: TargetCounters,
+        families: &TargetFamilies,
         stop: &Stop,
     ) -> std::io::Result<Self> {
+        let counters = families.target(&settings.target);
         let (deadline, obstacle) = (ShutdownDeadline::default(), Obstacle::default());
         let progress = Progress::new(
             settings.target.clone(),

@@ -91,9 +91,11 @@ impl Forwarder {
         store: &Arc<SnapshotStore>,
         stop: &Stop,
     ) -> Result<Self, Failure> {
+        let mut prepared = Vec::new();
         for target in targets {
-            if let ForwardKind::Messages(target) = &target.kind {
-                refuse_own(target, listening)?;
+            if let ForwardKind::Messages(collector) = &target.kind {
+                refuse_own(collector, listening)?;
+                prepared.push((target, PreparedTarget::new(collector, families)));
             }
         }
         let is_offline = settings.policy == OverflowPolicy::Block;
@@ -106,46 +108,32 @@ impl Forwarder {
             own_endpoints: Arc::new(OwnEndpoints::default()),
             identity: "kipfix-collector".into(),
         };
-        let prepared: Vec<Option<PreparedTarget>> = targets
-            .iter()
-            .map(|target| match &target.kind {
-                ForwardKind::Messages(target) => Some(PreparedTarget::new(target, families)),
-                ForwardKind::Kafka(_) | ForwardKind::ClickHouse(_) => None,
-            })
-            .collect();
-        let hosts = prepared
-            .iter()
-            .flatten()
-            .filter_map(PreparedTarget::name)
-            .cloned();
+        let hosts = prepared.iter().filter_map(|(_, target)| target.name());
         let first_resolution = settings.policy.first_resolution();
-        kipfix_export::names::watch(hosts.collect(), "forward", first_resolution, stop)?;
-        let (mut messages, mut engines) = (Vec::new(), Vec::new());
-        for (target, prepared) in targets.iter().zip(prepared) {
-            let failed = |error| anyhow!("forward: cannot open {target}: {error}");
-            match (&target.kind, prepared) {
-                (ForwardKind::Messages(target), Some(prepared)) => {
-                    let encoding = encoding(store, target.profile);
-                    let opened = prepared.open(&encoding, &opener).map_err(failed)?;
-                    let counters = prepared.counters().clone();
-                    messages.extend(opened.map(|exporter| (exporter, counters)));
+        let hosts = hosts.cloned().collect();
+        kipfix_export::names::watch(hosts, "forward", first_resolution, stop)?;
+        let failed =
+            |target: &ForwardTarget, error| anyhow!("forward: cannot open {target}: {error}");
+        let mut messages = Vec::new();
+        for (target, prepared) in &prepared {
+            let opened = prepared.open(&encoding(store, prepared.profile()), &opener);
+            let opened = opened.map_err(|error| failed(target, error))?;
+            messages.extend(opened.map(|exporter| (exporter, prepared.counters().clone())));
+        }
+        let mut engines = Vec::new();
+        for target in targets {
+            let delivery = match &target.kind {
+                ForwardKind::Messages(_) => continue,
+                ForwardKind::Kafka(topic) => {
+                    let client = Producer::new(topic.clone());
+                    Delivery::start(topic.delivery(settings.policy), client, families, stop)
                 }
-                (ForwardKind::Kafka(kafka), _) => {
-                    let counters = families.target(&kafka.to_string());
-                    let client = Producer::new(kafka.clone());
-                    let delivery = kafka.delivery(settings.policy);
-                    let delivery = Delivery::start(delivery, client, counters, stop);
-                    engines.push(delivery.map_err(failed)?);
+                ForwardKind::ClickHouse(table) => {
+                    let client = Inserter::new(table.clone());
+                    Delivery::start(table.delivery(settings.policy), client, families, stop)
                 }
-                (ForwardKind::ClickHouse(clickhouse), _) => {
-                    let counters = families.target(&clickhouse.to_string());
-                    let client = Inserter::new(clickhouse.clone());
-                    let delivery = clickhouse.delivery(settings.policy);
-                    let delivery = Delivery::start(delivery, client, counters, stop);
-                    engines.push(delivery.map_err(failed)?);
-                }
-                (ForwardKind::Messages(_), None) => {}
-            }
+            };
+            engines.push(delivery.map_err(|error| failed(target, error))?);
         }
         let messages = (!messages.is_empty())
             .then(|| MessageForwarder::start(messages, settings, stop))

@@ -24,7 +24,7 @@ impl ForwardedRecord {
     pub(super) fn new(decided: &DecidedRecord<'_>, whole: &WholeRecord<'_>) -> Self {
         Self {
             record: match decided.flow.direction {
-                Direction::Forward => forward(whole.record),
+                Direction::Forward => whole.record.forward(),
                 Direction::Reverse => reverse(whole.record),
             },
             endpoints: *decided.endpoints,
@@ -40,18 +40,6 @@ impl ForwardedRecord {
     /// The Original Exporter's address.
     pub(super) fn origin_address(&self) -> Address {
         origin_address(&self.record, &self.origin)
-    }
-}
-
-/// A biflow record without its opposite direction.
-fn forward(record: &FlowRecord) -> FlowRecord {
-    FlowRecord {
-        reverse_octet_delta_count: 0,
-        reverse_packet_delta_count: 0,
-        reverse_flow_start_milliseconds: 0,
-        reverse_flow_end_milliseconds: 0,
-        reverse_tcp_control_bits: 0,
-        ..record.clone()
     }
 }
 
