@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn a_factor_that_is_no_whole_number_does_not_round_all_counts_down() {
+    fn a_fractional_factor_does_not_round_all_counts_down() {
         let five_of_eight = Sampling {
             interval: 5,
             space: 3,

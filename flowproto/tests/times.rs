@@ -58,7 +58,7 @@ fn times_that_flows_of_an_export_cannot_have_are_not_known() {
             "{version} {fields:?}"
         );
     }
-    // Each is known or not by itself. Flows may have begun long ago, and clocks may differ.
+    // Start and end are known or unknown independently. Flows may have begun long ago, and clocks may differ.
     for (start, end) in [
         (EXPORTED - 400 * DAY, EXPORTED),
         (EXPORTED - 1000, EXPORTED + DAY / 2),

@@ -376,7 +376,7 @@ fn a_mirrored_frame_that_was_cut_has_the_octets_of_its_packet() {
                 assert_eq!(info.key.source_address, v4(A));
                 assert_eq!(info.octets, 428);
             } else {
-                // Nothing says that the packet was longer.
+                // Nothing states that the packet was longer.
                 assert_eq!(info.inner_fault, Some(Undecodable::MalformedIp));
                 assert_eq!(info.key.source_address, v4([192, 0, 2, 1]));
             }

@@ -38,7 +38,7 @@ pub(super) struct Inner<'a> {
     pub(super) network: Network<'a>,
     /// True if it is in a frame of its own, with tags of its own.
     pub(super) framed: bool,
-    /// True if the tunnel header says that the end of the packet was cut off.
+    /// True if the tunnel header states that the end of the packet was cut off.
     pub(super) is_truncated: bool,
     kind: TunnelType,
     key: u32,
