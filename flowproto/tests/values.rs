@@ -10,34 +10,11 @@
 mod exporter;
 
 use exporter::{
-    EXPORTED, Header, exporter, ipfix, numbers, options_template, template, template_of,
+    EXPORTED, Header, exporter, ipfix, numbers, options_template, record, template, template_of,
 };
 use flowproto::FlowRecord;
 use flowproto::collector::{CollectingProcess, Fields, Limits, Message, RecordSink, Unusable};
 use flowproto::record::Sampling;
-
-/// The record of these fields: element, value, length.
-fn record(version: u16, fields: &[(u16, u64, u16)]) -> FlowRecord {
-    let specifiers: Vec<_> = fields
-        .iter()
-        .map(|(id, _, length)| (*id, *length))
-        .collect();
-    let values: Vec<_> = fields
-        .iter()
-        .map(|(_, value, length)| (*value, (*length).into()))
-        .collect();
-    let (templates, header) = match version {
-        9 => (0, Header::netflow9(1)),
-        _ => (2, Header::ipfix(1)),
-    };
-    let mut e = exporter();
-    let sets = [
-        (templates, template(300, &specifiers)),
-        (300, numbers(&values)),
-    ];
-    e.send(&header.with(&sets));
-    e.taken.records.remove(0)
-}
 
 #[test]
 fn a_direction_outside_the_registry_is_not_reported() {

@@ -211,3 +211,26 @@ impl Exporter {
 pub fn exporter() -> Exporter {
     Exporter::new(Limits::default())
 }
+
+/// The record of these fields: element, value, length.
+pub fn record(version: u16, fields: &[(u16, u64, u16)]) -> FlowRecord {
+    let specifiers: Vec<_> = fields
+        .iter()
+        .map(|(id, _, length)| (*id, *length))
+        .collect();
+    let values: Vec<_> = fields
+        .iter()
+        .map(|(_, value, length)| (*value, (*length).into()))
+        .collect();
+    let (templates, header) = match version {
+        9 => (0, Header::netflow9(1)),
+        _ => (2, Header::ipfix(1)),
+    };
+    let mut e = exporter();
+    let sets = [
+        (templates, template(300, &specifiers)),
+        (300, numbers(&values)),
+    ];
+    e.send(&header.with(&sets));
+    e.taken.records.remove(0)
+}
