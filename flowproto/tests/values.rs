@@ -59,6 +59,35 @@ fn other_values_outside_their_registries_are_not_reported() {
 }
 
 #[test]
+fn lengths_of_prefixes_beyond_the_family_are_not_reported() {
+    let lengths = |record: &FlowRecord| {
+        let (source, destination) = (
+            record.source_prefix_length,
+            record.destination_prefix_length,
+        );
+        [source, destination]
+    };
+    for (values, expected) in [([24, 32], [24, 32]), ([33, 255], [0, 0])] {
+        let [source, destination] = values;
+        let fields = [(8, 1, 4), (12, 2, 4), (9, source, 1), (13, destination, 1)];
+        for version in [9, 10] {
+            assert_eq!(lengths(&record(version, &fields)), expected);
+        }
+        let mut v5 = vec![0; 24 + 48];
+        (v5[1], v5[3]) = (5, 1);
+        v5[24 + 44..24 + 46].copy_from_slice(&[source as u8, destination as u8]);
+        let mut e = exporter();
+        e.send(&v5);
+        assert_eq!(lengths(&e.taken.records[0]), expected);
+    }
+    let fields = [(27, 16), (28, 16), (29, 1), (30, 1)];
+    let data = [&[0xfd; 32][..], &[128, 129]].concat();
+    let mut e = exporter();
+    e.send(&ipfix(0, &[(2, template(300, &fields)), (300, data)]));
+    assert_eq!(lengths(&e.taken.records[0]), [128, 0]);
+}
+
+#[test]
 fn times_that_are_not_known_are_absent() {
     let times = |record: FlowRecord| (record.flow_start_milliseconds, record.flow_end_milliseconds);
     // Up times without a boot time: IPFIX has none in its header, and v9 may leave it 0.

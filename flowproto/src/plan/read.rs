@@ -341,8 +341,13 @@ impl Values {
         if self.any(ROUTING) {
             record.bgp_source_as_number = self.low_u32(Slot::SourceAs);
             record.bgp_destination_as_number = self.low_u32(Slot::DestinationAs);
-            record.source_prefix_length = self.low_u8(Slot::SourcePrefixLength);
-            record.destination_prefix_length = self.low_u8(Slot::DestinationPrefixLength);
+            let key = record.key;
+            record.source_prefix_length = key
+                .source_address
+                .prefix_length(self.low_u8(Slot::SourcePrefixLength));
+            record.destination_prefix_length = key
+                .destination_address
+                .prefix_length(self.low_u8(Slot::DestinationPrefixLength));
             record.ip_next_hop_address = self.optional_address(Slot::NextHopV4, Slot::NextHopV6);
         }
         if self.any(OTHER_TIMES) {

@@ -176,8 +176,9 @@ pub(crate) fn fill(record: &mut FlowRecord, octets: &[u8; V5_OCTETS], header: &M
     if !is_v1 {
         record.bgp_source_as_number = u16_at::<40>(octets).into();
         record.bgp_destination_as_number = u16_at::<42>(octets).into();
-        record.source_prefix_length = octets[44];
-        record.destination_prefix_length = octets[45];
+        let key = record.key;
+        record.source_prefix_length = key.source_address.prefix_length(octets[44]);
+        record.destination_prefix_length = key.destination_address.prefix_length(octets[45]);
     }
     // These versions have ICMP type and code in the destination port.
     record.icmp_type_code = match record.key.protocol_identifier {
