@@ -146,7 +146,11 @@ impl Hash for EndDetail {
             port,
             host,
         } = self;
-        (address, service, as_number, port, host).hash(state);
+        address.hash(state);
+        service.hash(state);
+        as_number.hash(state);
+        port.hash(state);
+        host.hash(state);
     }
 }
 
