@@ -2,9 +2,10 @@
 //! names.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::io::Read as _;
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use kipfix_tests::program::{self, PATIENCE, collector, eventually, free_tcp_port
 use kipfix_tests::scrape::Scrape;
 use kipfix_tests::sink::{Sink, write_capture};
 use kipfix_tests::{netns, skip, take_turn};
+use nix::sys::socket::{setsockopt, sockopt};
 use serde_json::Value;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -662,6 +664,37 @@ fn of_two_observers_one_is_forwarded_unless_all_are_asked_for() {
         origins.sort_unstable();
         assert_eq!(origins, domains, "{which}");
     }
+}
+
+#[test]
+fn a_target_that_is_slower_than_the_reading_of_a_file_gets_every_record() {
+    const RECORDS: u32 = 20_000;
+    let (folder, _, input) = prepared((0..RECORDS).map(record));
+    let slow = TcpListener::bind("127.0.0.1:0").unwrap();
+    setsockopt(&slow, sockopt::RcvBuf, &(16 << 10)).unwrap();
+    let target = format!("tcp://{}", slow.local_addr().unwrap());
+    let mut reading = collector();
+    reading.arg("--read").arg(&input);
+    reading.args(["--kubernetes", "off", "--forward", &target]);
+    reading.args(["--forward-queue", "500", "--print-metrics"]);
+    let mut reading = reading.stdout(Stdio::piped()).spawn().unwrap();
+    let (mut connection, _) = slow.accept().unwrap();
+    // The file is read long before this.
+    sleep(Duration::from_secs(2));
+    let forwarded = folder.path().join("forwarded");
+    let mut file = std::fs::File::create(&forwarded).unwrap();
+    std::io::copy(&mut connection, &mut file).unwrap();
+    let mut metrics = String::new();
+    let mut printed = reading.stdout.take().unwrap();
+    printed.read_to_string(&mut metrics).unwrap();
+    assert!(reading.wait().unwrap().success());
+    let count = |name: &str| Scrape::parse(&metrics).sum(name, &[]);
+    assert_eq!(count("kipfix_collector_target_records_lost_total"), 0);
+    assert_eq!(count("kipfix_collector_forward_dropped_total"), 0);
+    assert_eq!(
+        read(&forwarded, &[]).len(),
+        usize::try_from(RECORDS).unwrap()
+    );
 }
 
 #[test]

@@ -136,11 +136,11 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
     } else {
         Ok(())
     };
-    stop.set();
-    // What was read of an incomplete savefile counts.
+    // What was read of an incomplete savefile counts. A stop would discard what a target has no room for yet.
     if received.is_ok() {
         collector.finish(settings.output.print_metrics)?;
     }
+    stop.set();
     for (name, thread) in threads {
         thread.join().map_err(|_| anyhow!("{name} died"))?;
     }
