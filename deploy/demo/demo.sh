@@ -33,10 +33,12 @@ start() {
     pids+=($!)
 }
 
-# Waits until what was started last has printed a number of lines.
+# Waits until what was started last has printed a number of lines: for a minute at most.
 printed() {
+    local left=600
     until [ "$(wc -l <"$run/$1.out")" -eq "$2" ]; do
         kill -0 "${pids[-1]}"
+        ((left--))
         sleep 0.1
     done
 }

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use crate::nodes::{Nodes, within};
 use crate::program::{self, Running};
 
-const ADDRESS: &str = "127.0.0.1:9090";
+/// Pods reach it there, too.
+pub const ADDRESS: &str = "172.30.0.1:9090";
 
 /// Labels that Prometheus adds to the series of a target, with the operator and with most jobs for annotations. It
 /// renames such a label of the series itself to `exported_...`.

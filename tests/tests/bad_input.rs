@@ -126,11 +126,16 @@ fn a_probe_that_cannot_start_reports_the_reason_and_exits_with_1() {
         "tcp prot 80",
     ];
     refused(with(probe(), &arguments), 64, &["filter", "tcp prot 80"]);
-    refused(
-        with(probe(), &["--interface", "nosuch0", "--export", "stdout:"]),
-        1,
-        &["nosuch0"],
-    );
+    let admin = format!("127.0.0.1:{}", free_tcp_port());
+    let arguments = [
+        "--interface",
+        "nosuch0",
+        "--export",
+        "stdout:",
+        "--admin",
+        &admin,
+    ];
+    refused(with(probe(), &arguments), 1, &["nosuch0"]);
 }
 
 #[test]

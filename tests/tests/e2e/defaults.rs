@@ -6,6 +6,7 @@ use kipfix_tests::nodes::{Meter, Nodes, OUTSIDE, OUTSIDE_ROUTED, within};
 use kipfix_tests::prometheus::Prometheus;
 use serde_json::Value;
 
+use crate::map;
 use crate::release::Release;
 use crate::shop::{Shop, call, call_from_outside, pod_address, serve_outside, workload};
 
@@ -105,6 +106,16 @@ pub fn installed(nodes: &Nodes) {
     prometheus.expect(near, 0);
     let zones = "sum(kipfix_zone_bytes_total{src_zone=\"zone-1\",dst_zone=\"zone-2\",src_workload=\"client\",dst_workload=\"far\"})";
     prometheus.expect(zones, far_asked.read().0);
+
+    for (from, to, connections, octets) in [
+        ("client", "far", 20, far_asked.read().0),
+        ("far", "client", 0, far_answered.read().0),
+        ("client", "web", 15, web_asked.read().0),
+        ("client", "dns", 30, 30 * (200 + HEADERS)),
+        ("client", "node3", 5, host_asked.read().0),
+    ] {
+        map::expect(nodes, &release, from, to, (octets, connections));
+    }
 
     println!("  in = out + losses");
     prometheus.expect_zero(

@@ -14,6 +14,7 @@ mod defaults;
 mod encrypted;
 mod exporters;
 mod failure;
+mod map;
 mod operator;
 mod privileges;
 mod release;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use cluster::{Cluster, Test};
 use libtest_mimic::{Arguments, Trial};
 
-const TESTS: [(&str, Test); 9] = [
+const TESTS: [(&str, Test); 10] = [
     ("capture_privileges_are_as_documented", privileges::table),
     (
         "the_default_installation_counts_what_was_sent",
@@ -52,6 +53,10 @@ const TESTS: [(&str, Test); 9] = [
         failure::deleted,
     ),
     ("a_drained_node_loses_nothing", failure::drained),
+    (
+        "the_map_of_one_of_two_collectors_is_that_of_the_cluster",
+        map::of_two_collectors,
+    ),
     (
         "the_prometheus_operator_discovers_probes_and_collector",
         operator::monitors,
