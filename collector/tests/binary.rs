@@ -244,12 +244,17 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
             &["inventory", "/nonexistent"],
         ),
         (
-            &["--exporters", broken.to_str().unwrap()],
+            &[
+                "--exporters",
+                broken.to_str().unwrap(),
+                "--http",
+                "127.0.0.1:0",
+            ],
             64,
             &["exporters", "line 1", "nodes"],
         ),
         (
-            &["--kubernetes", "/nonexistent"],
+            &["--kubernetes", "/nonexistent", "--http", "127.0.0.1:0"],
             64,
             &["kubernetes", "/nonexistent", "auto, off"],
         ),

@@ -7,8 +7,11 @@ use flowproto::record::{
 use flowproto::tcp::{ConnectionState, Handshake, RoundTripTime, TcpHealth};
 use flowproto::{Address, FlowRecord};
 
-use crate::input::Octets;
+use crate::input::{BEGAN, Octets};
 
+/// 1990-01-01. No flow is earlier.
+const FIRST_FLOW: u64 = 631_152_000_000;
+const DAY: u64 = 86_400_000;
 /// Maximum octets of a flow in NetFlow v5. It is split into parts of 4 GiB.
 const MOST_OCTETS: u64 = 1 << 36;
 
@@ -154,9 +157,31 @@ pub(crate) fn or_none(address: Address) -> Address {
     }
 }
 
-/// The record with one spelling of no address.
+/// The record with one spelling of what is unknown.
 pub(crate) fn canonical(record: &FlowRecord) -> FlowRecord {
     let mut record = record.clone();
+    for time in [
+        &mut record.flow_start_milliseconds,
+        &mut record.flow_end_milliseconds,
+        &mut record.reverse_flow_start_milliseconds,
+        &mut record.reverse_flow_end_milliseconds,
+    ] {
+        // Others are read as unknown, or depend on the export time.
+        if !(FIRST_FLOW..=BEGAN + DAY).contains(time) {
+            *time = 0;
+        }
+    }
+    for (address, length) in [
+        (record.key.source_address, &mut record.source_prefix_length),
+        (
+            record.key.destination_address,
+            &mut record.destination_prefix_length,
+        ),
+    ] {
+        if *length > if address.is_ipv4() { 32 } else { 128 } {
+            *length = 0;
+        }
+    }
     let mut all = vec![
         &mut record.key.source_address,
         &mut record.key.destination_address,
