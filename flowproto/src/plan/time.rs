@@ -16,7 +16,7 @@ const FIRST_FLOW: u64 = 631_152_000_000;
 
 /// A start or end of a flow, in the unit of its slot, as milliseconds since the epoch. `init` as for
 /// [`up_time_to_epoch`].
-#[inline]
+#[inline(always)]
 pub(super) fn to_epoch(
     slot: Slot,
     number: u64,
@@ -40,7 +40,7 @@ pub(super) fn to_epoch(
 /// A time of a flow, milliseconds since the epoch; 0 (unknown) if flows of this export cannot have it: more
 /// than a day after it, such as an octet pattern of ones, or before there was flow export, such as the uptime
 /// of an exporter. The clock of an exporter that is not set is not compared.
-#[inline]
+#[inline(always)]
 pub(super) const fn known_time(time: u64, context: &MessageContext) -> u64 {
     let export_time = context.export_time_milliseconds;
     let is_possible = FIRST_FLOW <= time && time <= export_time.saturating_add(MAX_AFTER_EXPORT);

@@ -166,9 +166,11 @@ impl TrafficReader {
         let number = |load: &Option<Load>| number_if(load).unwrap_or_default();
         let time = |load: &Option<Load>| {
             let init = context.system_init_milliseconds;
-            load.as_ref().map_or(0, |load| {
-                to_epoch(load.slot(), load.value(octets), init, context)
-            })
+            // As `map_or`, it is a call for each time.
+            match load {
+                Some(load) => to_epoch(load.slot(), load.value(octets), init, context),
+                None => 0,
+            }
         };
         let direction = number_if(&self.direction).filter(|direction| *direction <= 1);
         let biflow_direction = number_if(&self.biflow_direction);
