@@ -12,6 +12,7 @@ use super::edge::Edge;
 use super::expression::LabelValue;
 use super::family::{Label, RowLayout};
 use super::field::{EndpointField, Field, FieldSource, RecordField, Side, Value};
+use super::field_values;
 use crate::inventory::EndpointKind;
 use crate::snapshots::Snapshots;
 
@@ -101,9 +102,6 @@ impl fmt::Display for SeriesEstimate {
     }
 }
 
-/// Pairs of `pod`, `node`, `service` and `external`; `intra_node` and `link`.
-const CLASSES: u64 = 4 * 4 + 2;
-
 /// The only side whose fields a label reads.
 fn side_of(value: &LabelValue) -> Option<Side> {
     let mut sides = value.fields().map(Field::side);
@@ -118,21 +116,22 @@ fn values_of_record(value: &LabelValue, has_both_sides: bool) -> Option<u64> {
     }
     let mut product = 1_u64;
     for field in value.fields() {
-        let Field::Record(field) = field else {
+        let Field::Record(record_field) = field else {
             return None;
         };
-        product = product.saturating_mul(match field {
+        let known = || u64::try_from(field_values::all(field)?.len()).ok();
+        product = product.saturating_mul(match record_field {
             // The kinds of both endpoints decide it, except whether they are on one node.
             RecordField::Class if has_both_sides => 2,
             RecordField::Scope | RecordField::Direction if has_both_sides => 1,
-            RecordField::Class => CLASSES,
-            RecordField::Scope => 2,
-            RecordField::Direction => 4,
-            RecordField::Initiator => 3,
-            RecordField::TcpEnd => 6,
+            RecordField::Class
+            | RecordField::Scope
+            | RecordField::Direction
+            | RecordField::Initiator => known()?,
+            // Or none of them.
+            RecordField::TcpEnd | RecordField::SecurityProtocol => known()?.saturating_add(1),
             RecordField::Dscp => 64,
             RecordField::Protocol => 256,
-            RecordField::SecurityProtocol => 4,
             RecordField::Encapsulation
             | RecordField::Port
             | RecordField::Exporter
@@ -267,7 +266,8 @@ pods:
             .factors
             .iter()
             .find(|factor| factor.name == "class");
-        assert_eq!(classes.unwrap().values, Some(CLASSES));
+        // Pairs of `pod`, `node`, `service` and `external`; `intra_node` and `link`.
+        assert_eq!(classes.unwrap().values, Some(4 * 4 + 2));
         let pairs =
             estimate("[src.namespace, src.workload, dst.namespace, dst.workload, class, scope]");
         assert_eq!(pairs.rows(), Some(sides * sides * 2));
