@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::net::IpAddr;
+use std::thread::sleep;
 use std::time::Duration;
 
 use flowproto::record::Translation;
@@ -249,6 +250,37 @@ fn a_deleted_pod_is_kept_for_the_configured_time() {
     assert_members(&ours.attribute(&record()), &[("sourcePodName", "deleted")]);
     let line = wait_for(&ours, record, "sourcePodName", "");
     assert_members(&line, &[("trafficClass", "external_to_external")]);
+}
+
+#[test]
+fn a_first_message_that_arrives_late_is_not_attributed_to_the_next_pod() {
+    let ns = "late-message";
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
+        return;
+    };
+    let first = admin.create(running(ns, "first", &["10.47.0.1"]));
+    let ours = server.watching(&[]);
+    let has_address = |name: &str| {
+        let path = "/api/v1/endpoints?address=10.47.0.1";
+        eventually(PATIENCE, || ours.answer(path).1.contains(name))
+    };
+    assert!(has_address("\"first\""));
+    let before = now();
+    // Creation times are whole seconds: the next pod did not exist yet.
+    sleep(Duration::from_secs(1));
+    admin.delete(&first);
+    let second = objects::pod(ns, "second").on("elsewhere");
+    admin.create(second.running(&["10.47.0.1"]));
+    assert!(has_address("\"second\""));
+    sleep(Duration::from_secs(2));
+
+    // It waited for some seconds, such as in a full queue. A clock that is behind looks the same.
+    let record = at(&to_external("10.47.0.1"), before);
+    ours.send_all(std::slice::from_ref(&record), before);
+    assert_members(&ours.line(&record), &[("sourcePodName", "")]);
+    // The next one shows that the clock is right.
+    let record = at(&to_external("10.47.0.1"), before);
+    assert_members(&ours.attribute(&record), &[("sourcePodName", "first")]);
 }
 
 #[test]

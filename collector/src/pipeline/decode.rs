@@ -10,7 +10,7 @@ use flowproto::{Address, FlowRecord, TrafficRecord};
 use super::Stages;
 use super::decided::{Reason, Sinks, WholeRecord};
 use super::dedup::Stage;
-use super::enrich::time_range;
+use super::enrich::{ClockOffset, time_range};
 use super::flow::{Flow, FlowExtras};
 use super::health::FlowHealth;
 use super::policy::{ExporterPolicy, RecordPolicy};
@@ -21,7 +21,7 @@ use crate::inventory::{NodeId, TimeRange};
 pub(super) struct MessageExporter {
     pub(super) domain: u32,
     pub(super) node: Option<NodeId>,
-    pub(super) skew_milliseconds: i64,
+    pub(super) clock_offset: ClockOffset,
     pub(super) policy: ExporterPolicy,
     /// Its node has been observed for a short time only.
     is_new: bool,
@@ -45,7 +45,7 @@ impl<S: Sinks> RecordSink for Stages<S> {
         self.exporter = MessageExporter {
             domain: u32::try_from(message.domain_index).unwrap_or(u32::MAX),
             node: exporter.node,
-            skew_milliseconds: exporter.skew.milliseconds(),
+            clock_offset: exporter.skew.offset(),
             policy: exporter.policy,
             is_new: false,
             stage: Stage::default(),
@@ -107,7 +107,7 @@ impl<S: Sinks> Stages<S> {
         }
         let time = time_range(
             (record.flow_start_milliseconds, record.flow_end_milliseconds),
-            self.exporter.skew_milliseconds,
+            self.exporter.clock_offset,
             self.settings.max_clock_skew_milliseconds,
             self.now.wall_milliseconds,
         );

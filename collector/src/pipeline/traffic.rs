@@ -46,7 +46,7 @@ impl<S: Sinks> Stages<S> {
         let times = (record.flow_start_milliseconds, record.flow_end_milliseconds);
         let time = time_range(
             times,
-            self.exporter.skew_milliseconds,
+            self.exporter.clock_offset,
             self.settings.max_clock_skew_milliseconds,
             self.now.wall_milliseconds,
         );

@@ -14,5 +14,5 @@ pub use cache::EndpointCache;
 pub use class::{Direction, Scope, TrafficClass};
 pub use endpoints::{Endpoints, Resolver};
 pub use lookup::{ResolvedEndpoint, resolve_address};
-pub use skew::{ClockSkew, time_range};
+pub use skew::{ClockOffset, ClockSkew, time_range};
 pub use tunnels::{TunnelNetworks, TunnelUse};

@@ -4,6 +4,10 @@
 //! A Message takes some time to arrive, and its export time is truncated to the second (RFC 7011 §3.1). The smallest
 //! difference between arrival and export time within a window is therefore the offset, to a second. A smaller
 //! offset is taken for none.
+//!
+//! The first Messages may have waited for longer, such as in the socket of a collector that was starting. Until a whole
+//! window has confirmed an offset, it is only a bound: the packets may have been observed at any time between, and a
+//! record is never attributed to one of two endpoints that had the address in that time.
 
 use crate::clock::Now;
 use crate::inventory::TimeRange;
@@ -12,6 +16,8 @@ use crate::inventory::TimeRange;
 const WINDOW_MILLISECONDS: u64 = 60_000;
 /// Resolution of an export time, milliseconds.
 const RESOLUTION_MILLISECONDS: i64 = 1000;
+/// Every Message of an exporter may take this long to arrive, as on a loaded machine; milliseconds.
+const LATENCY_MILLISECONDS: i64 = 1000;
 
 /// The clock offset of one exporter.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +67,35 @@ impl ClockSkew {
             skew => skew,
         }
     }
+
+    /// The least and the greatest offset that the Messages so far are possible with.
+    #[must_use]
+    pub fn offset(&self) -> ClockOffset {
+        let skew = self.milliseconds();
+        let is_confirmed = self.previous != i64::MAX;
+        let least = if skew > 0
+            && (!is_confirmed || skew < RESOLUTION_MILLISECONDS + LATENCY_MILLISECONDS)
+        {
+            0
+        } else if skew < 0 && !is_confirmed {
+            skew.saturating_sub(RESOLUTION_MILLISECONDS)
+        } else {
+            skew
+        };
+        ClockOffset {
+            least,
+            greatest: skew,
+        }
+    }
+}
+
+/// Bounds of a clock offset, which must be added to the exporter's time to get the collector's; milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockOffset {
+    /// Lower bound.
+    pub least: i64,
+    /// Upper bound.
+    pub greatest: i64,
 }
 
 fn difference(a: u64, b: u64) -> i64 {
@@ -75,7 +110,7 @@ fn difference(a: u64, b: u64) -> i64 {
 #[must_use]
 pub fn time_range(
     (start, end): (u64, u64),
-    skew_milliseconds: i64,
+    offset: ClockOffset,
     max_skew_milliseconds: u64,
     now_milliseconds: u64,
 ) -> TimeRange {
@@ -83,16 +118,16 @@ pub fn time_range(
         0 => end,
         start => start.min(end),
     };
-    let known = end != 0 && skew_milliseconds.unsigned_abs() <= max_skew_milliseconds;
-    let local_end = if known {
-        end.saturating_add_signed(skew_milliseconds)
-            .min(now_milliseconds)
-    } else {
-        now_milliseconds
-    };
+    if end == 0 || offset.greatest.unsigned_abs() > max_skew_milliseconds {
+        return TimeRange {
+            start_milliseconds: now_milliseconds.saturating_sub(end - start),
+            end_milliseconds: now_milliseconds,
+        };
+    }
+    let at = |time: u64, offset| time.saturating_add_signed(offset).min(now_milliseconds);
     TimeRange {
-        start_milliseconds: local_end.saturating_sub(end - start),
-        end_milliseconds: local_end,
+        start_milliseconds: at(end, offset.least).saturating_sub(end - start),
+        end_milliseconds: at(end, offset.greatest),
     }
 }
 
@@ -102,12 +137,21 @@ mod tests {
 
     const NOW: u64 = 1_700_000_000_000;
 
-    fn skew(arrivals: &[(u64, u64)]) -> i64 {
+    fn observed(arrivals: &[(u64, u64)]) -> ClockSkew {
         let mut skew = ClockSkew::default();
         for (arrived, exported) in arrivals {
             skew.observe(Now::of_packet(*arrived), *exported);
         }
-        skew.milliseconds()
+        skew
+    }
+
+    fn skew(arrivals: &[(u64, u64)]) -> i64 {
+        observed(arrivals).milliseconds()
+    }
+
+    fn offset(arrivals: &[(u64, u64)]) -> (i64, i64) {
+        let ClockOffset { least, greatest } = observed(arrivals).offset();
+        (least, greatest)
     }
 
     #[test]
@@ -115,12 +159,32 @@ mod tests {
         assert_eq!(skew(&[(NOW + 999, NOW)]), 0);
         assert_eq!(skew(&[(NOW + 2500, NOW), (NOW + 2600, NOW + 2000)]), 0);
         assert_eq!(skew(&[]), 0);
+        assert_eq!(offset(&[(NOW + 999, NOW)]), (0, 0));
+        assert_eq!(offset(&[]), (0, 0));
     }
 
     #[test]
     fn the_smallest_difference_is_the_skew() {
         assert_eq!(skew(&[(NOW + 9000, NOW), (NOW + 9100, NOW + 1000)]), 8100);
         assert_eq!(skew(&[(NOW, NOW + 5000), (NOW + 300, NOW + 5000)]), -5000);
+    }
+
+    #[test]
+    fn a_skew_is_certain_when_a_window_has_confirmed_it() {
+        let late = [(NOW + 5000, NOW), (NOW + 65_000, NOW + 60_000)];
+        // The first Message may have waited for five seconds.
+        assert_eq!(offset(&late[..1]), (0, 5000));
+        assert_eq!(offset(&late), (5000, 5000));
+        // It cannot have arrived before it was exported, but the second may have been over when it was.
+        let early = [(NOW, NOW + 5000), (NOW + 60_000, NOW + 65_000)];
+        assert_eq!(offset(&early[..1]), (-6000, -5000));
+        assert_eq!(offset(&early), (-5000, -5000));
+    }
+
+    #[test]
+    fn a_skew_below_the_latency_of_messages_is_never_certain() {
+        let slow = [(NOW + 1040, NOW), (NOW + 61_020, NOW + 60_000)];
+        assert_eq!(offset(&slow), (0, 1020));
     }
 
     #[test]
@@ -151,14 +215,20 @@ mod tests {
 
     #[test]
     fn packets_have_the_times_of_the_record_unless_the_clock_is_too_far_off() {
-        let at = |skew| {
-            let range = time_range((NOW - 500, NOW - 100), skew, 10_000, NOW);
+        let at = |least, greatest| {
+            let offset = ClockOffset { least, greatest };
+            let range = time_range((NOW - 500, NOW - 100), offset, 10_000, NOW);
             (NOW - range.start_milliseconds, NOW - range.end_milliseconds)
         };
-        assert_eq!(at(0), (500, 100));
-        assert_eq!(at(-5000), (5500, 5100));
-        assert_eq!(at(5000), (400, 0));
-        assert_eq!(at(-50_000), (400, 0));
-        assert_eq!(time_range((0, 0), 0, 0, NOW), TimeRange::instant(NOW));
+        assert_eq!(at(0, 0), (500, 100));
+        assert_eq!(at(-5000, -5000), (5500, 5100));
+        assert_eq!(at(5000, 5000), (400, 0));
+        assert_eq!(at(-50_000, -50_000), (400, 0));
+        // Any offset between is possible.
+        assert_eq!(at(0, 50), (500, 50));
+        assert_eq!(at(0, 5000), (500, 0));
+        assert_eq!(at(-6000, -5000), (6500, 5100));
+        let none = ClockOffset::default();
+        assert_eq!(time_range((0, 0), none, 0, NOW), TimeRange::instant(NOW));
     }
 }
