@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use flowproto::FlowKey;
 use flowproto::protocol::{TCP, UDP};
-use flowproto::record::SecurityProtocol;
+use flowproto::record::{SecurityProtocol, Tunnel};
 
 use super::fragment::FragmentTable;
 use super::ip::{Extent, Header};
@@ -13,6 +13,9 @@ use super::packet::{PacketInfo, Signal, TcpOptions, Undecodable, octets};
 use super::tunnel_ports::TunnelPorts;
 use super::{contents, ip, link, security, transport, tunnel};
 use crate::capture::frame::{Frame, LinkType};
+
+/// Octets of an untagged Ethernet header.
+const ETHERNET_OCTETS: u32 = 14;
 
 /// Maximum number of IP headers in one frame, the outermost included.
 const MAX_IP_HEADERS: usize = 8;
@@ -176,56 +179,85 @@ impl Decoder {
         Ok(transport)
     }
 
-    /// Decodes an untagged Ethernet frame with TCP or UDP over IPv4 and no options in between, as most
-    /// are: by the same readers, but with the header in registers. `None` for every other frame.
+    /// Decodes TCP or UDP over IPv4 without options, in an untagged Ethernet frame or in one inside such a
+    /// datagram of VXLAN, as most packets are: by the same readers, but with the headers in registers. `None`
+    /// for every other frame.
     #[inline(always)]
     fn decode_plain<'f>(&self, frame: &Frame<'f>, info: &mut PacketInfo) -> Option<&'f [u8]> {
-        let (ethernet, packet) = frame.captured.split_first_chunk::<14>()?;
-        let ([.., 0x08, 0x00], [0x45, _, _, _, _, _, _, _, _, protocol, ..]) = (ethernet, packet)
-        else {
-            return None;
-        };
-        match *protocol {
-            TCP => {}
-            UDP if !self.has_tunnel_port(packet) => {}
-            _ => return None,
-        }
         if frame.link_type != LinkType::Ethernet || frame.is_wire_length_lost {
             return None;
         }
-        let extent = Extent {
-            wire_octets: frame.wire_octets.saturating_sub(14),
-            is_open: false,
-        };
-        let mut header = Header::EMPTY;
-        ip::read(packet, extent, Version::V4, &mut header).ok()?;
-        if header.fragment.is_some() {
+        let header = plain_header(frame.captured, frame.wire_octets)?;
+        if !self.may_be_tunnel(&header) {
+            return Some(plain_packet(&header, None, 0, info));
+        }
+        let (tunnel, inner) = tunnel::plain_vxlan(&header, &self.tunnel_ports)?;
+        let outside = header.header_octets.saturating_add(tunnel::VXLAN_OCTETS);
+        let inner = plain_header(inner, header.octets.checked_sub(outside)?)?;
+        if self.may_be_tunnel(&inner) {
             return None;
         }
-        *info = PacketInfo {
-            key: FlowKey {
-                source_address: header.source,
-                destination_address: header.destination,
-                protocol_identifier: header.protocol,
-                ..FlowKey::default()
-            },
-            octets: header.octets,
-            ip_class_of_service: header.class_of_service,
-            ..PacketInfo::default()
-        };
-        transport::read(&header, info);
-        Some(header.payload)
+        let encapsulation_octets = outside.saturating_add(ETHERNET_OCTETS);
+        Some(plain_packet(
+            &inner,
+            Some(tunnel),
+            encapsulation_octets,
+            info,
+        ))
     }
 
-    /// True if a datagram of IPv4 without options may belong to a tunnel or to an encrypted protocol.
+    /// True if a packet may be one of a tunnel over UDP, or of an encrypted protocol.
     #[inline(always)]
-    fn has_tunnel_port(&self, packet: &[u8]) -> bool {
-        let Some([a, b, c, d]) = packet.get(20..24) else {
+    fn may_be_tunnel(&self, header: &Header<'_>) -> bool {
+        let [a, b, c, d, ..] = *header.payload else {
             return false;
         };
-        let ports = [u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])];
-        self.tunnel_ports.may_have(ports)
+        let ports = [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])];
+        header.protocol == UDP && self.tunnel_ports.may_have(ports)
     }
+}
+
+/// Reads the header of TCP or UDP over IPv4 without options, whole and in an untagged Ethernet frame, which
+/// had `wire_octets`.
+#[inline(always)]
+fn plain_header(frame: &[u8], wire_octets: u32) -> Option<Header<'_>> {
+    let (ethernet, packet) = frame.split_first_chunk::<14>()?;
+    let ([.., 0x08, 0x00], [0x45, _, _, _, _, _, _, _, _, TCP | UDP, ..]) = (ethernet, packet)
+    else {
+        return None;
+    };
+    let extent = Extent {
+        wire_octets: wire_octets.saturating_sub(ETHERNET_OCTETS),
+        is_open: false,
+    };
+    let mut header = Header::EMPTY;
+    ip::read(packet, extent, Version::V4, &mut header).ok()?;
+    header.fragment.is_none().then_some(header)
+}
+
+/// Fills in a packet with a [`plain_header`]. Returns its payload.
+#[inline(always)]
+fn plain_packet<'f>(
+    header: &Header<'f>,
+    tunnel: Option<Tunnel>,
+    encapsulation_octets: u32,
+    info: &mut PacketInfo,
+) -> &'f [u8] {
+    *info = PacketInfo {
+        key: FlowKey {
+            source_address: header.source,
+            destination_address: header.destination,
+            protocol_identifier: header.protocol,
+            ..FlowKey::default()
+        },
+        octets: header.octets,
+        ip_class_of_service: header.class_of_service,
+        tunnel,
+        encapsulation_octets,
+        ..PacketInfo::default()
+    };
+    transport::read(header, info);
+    header.payload
 }
 
 #[inline(always)]

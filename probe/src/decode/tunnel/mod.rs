@@ -32,6 +32,9 @@ const TRANSPARENT_ETHERNET: u16 = 0x6558;
 const PPP: u16 = 0x880b;
 const MPLS_UNICAST: u16 = 0x8847;
 
+/// Octets of the headers of UDP and VXLAN.
+pub(super) const VXLAN_OCTETS: u32 = 16;
+
 /// A packet found inside another.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Inner<'a> {
@@ -159,6 +162,30 @@ fn over_udp<'a>(outer: &Header<'a>, ports: &TunnelPorts) -> Result<Option<Inner<
         destination_port,
         ..inner
     }))
+}
+
+/// Finds the frame in a datagram of VXLAN, which has no other header. `None` for every other packet.
+#[inline(always)]
+pub(super) fn plain_vxlan<'a>(
+    outer: &Header<'a>,
+    ports: &TunnelPorts,
+) -> Option<(Tunnel, &'a [u8])> {
+    let (udp, data) = outer.payload.split_first_chunk::<8>()?;
+    let destination_port = u16::from_be_bytes([udp[2], udp[3]]);
+    if ports.protocol(destination_port) != Some(TunnelProtocol::Vxlan) {
+        return None;
+    }
+    let (tunnel_key, frame) = vxlan::frame(data)?;
+    let tunnel = Tunnel {
+        tunnel_type: TunnelType::Vxlan,
+        tunnel_key,
+        tunnel_source_address: outer.source,
+        tunnel_destination_address: outer.destination,
+        tunnel_protocol_identifier: outer.protocol,
+        tunnel_source_port: u16::from_be_bytes([udp[0], udp[1]]),
+        tunnel_destination_port: destination_port,
+    };
+    Some((tunnel, frame))
 }
 
 #[cold]

@@ -7,12 +7,14 @@ use super::super::packet::Undecodable;
 use super::super::tunnel_ports::TunnelProtocol;
 use super::{Inner, MPLS_UNICAST, by_ethertype, plain};
 
+/// The flag of a valid network identifier.
+const VALID: u8 = 0x08;
+
 /// Reads VXLAN, from its header on.
 #[inline(always)]
 pub(super) fn inside(protocol: TunnelProtocol, data: &[u8]) -> Result<Inner<'_>, Undecodable> {
     let (header, data) = split(data)?;
-    // The flag of a valid network identifier.
-    if header[0] & 0x08 == 0 {
+    if header[0] & VALID == 0 {
         return Err(Undecodable::MalformedTunnel);
     }
     // Without the flag of a next protocol, the payload of GPE is that of VXLAN.
@@ -33,6 +35,13 @@ pub(super) fn inside(protocol: TunnelProtocol, data: &[u8]) -> Result<Inner<'_>,
         key: identifier(header),
         ..plain(network)
     })
+}
+
+/// Returns the network identifier and the frame of VXLAN without a next protocol.
+#[inline(always)]
+pub(super) fn frame(data: &[u8]) -> Option<(u32, &[u8])> {
+    let (header, frame) = data.split_first_chunk()?;
+    (header[0] & VALID != 0).then_some((identifier(header), frame))
 }
 
 /// Reads Geneve, from its header on.
