@@ -15,7 +15,7 @@ use flowproto::Address;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 
-use super::address_history::{AddressHistory, Assignee, Assignment};
+use super::address_history::{AddressHistory, Assignee};
 use super::address_key::{AddressKey, TransportPort};
 use super::chunked_table::ChunkedTable;
 use super::endpoint::{
@@ -115,20 +115,33 @@ impl IndexSnapshot {
     #[must_use]
     pub fn lookup(&self, address: Address, range: TimeRange) -> Found {
         let assigned = self.history(AddressKey::address(address));
-        if let Some(found) = assigned.and_then(|history| self.found(history, range)) {
+        let found = assigned.and_then(|history| self.found(history, range));
+        if let Some(found) = found
+            && (self.claimed == 0 || self.place(found.endpoint).kind != EndpointKind::External)
+        {
             return found;
         }
         let claimed = match self.claimed {
             0 => None,
             _ => self.history(AddressKey::claimed(address)),
         };
-        match claimed.and_then(|history| self.found(history, range)) {
-            Some(found) => Found {
+        // A pod that claims an address has it, even if a Service without a selector leads there.
+        // The gateway of a pod CIDR is the node's, even if a pod claims it.
+        let by_prefix = || match (assigned, claimed) {
+            (None, None) => self.lookup_prefix(address, 0),
+            _ => self.lookup_prefix(address, u64::MAX),
+        };
+        let by_claim = claimed.and_then(|history| self.found(history, range));
+        let by_claim = by_claim.filter(|_| !self.is_gateway(by_prefix()));
+        let Some(found) = by_claim.or(found) else {
+            return by_prefix();
+        };
+        match claimed {
+            None => found,
+            Some(_) => Found {
                 since_milliseconds: u64::MAX,
                 ..found
             },
-            None if assigned.is_none() && claimed.is_none() => self.lookup_prefix(address, 0),
-            None => self.lookup_prefix(address, u64::MAX),
         }
     }
 
@@ -150,10 +163,10 @@ impl IndexSnapshot {
         let of_port = |key| self.lookup_workload(key, place.kind, range);
         let of_address = || of_port(AddressKey::port(address, port));
         let by_port = match (place.kind, found.certainty) {
-            (EndpointKind::Node, _) => place
-                .node
-                .and_then(|node| of_port(AddressKey::node_port(node, port)))
-                .or_else(of_address)
+            // An address of the node that a Service uses has that Service's ports, before the ports
+            // that pods have on all addresses of the node.
+            (EndpointKind::Node, _) => of_address()
+                .or_else(|| of_port(AddressKey::node_port(place.node?, port)))
                 .or_else(|| of_port(AddressKey::any_node_port(port))),
             // Several Services have the address.
             (EndpointKind::Service | EndpointKind::External, Certainty::Ambiguous) => of_address(),
@@ -220,6 +233,12 @@ impl IndexSnapshot {
             certainty,
             since_milliseconds,
         }
+    }
+
+    /// Returns whether a prefix makes an address a node's for certain, such as the gateway of a pod
+    /// CIDR.
+    fn is_gateway(&self, found: Found) -> bool {
+        found.certainty == Certainty::Known && self.place(found.endpoint).kind == EndpointKind::Node
     }
 
     /// Returns whether any port is assigned.
@@ -303,20 +322,24 @@ impl IndexSnapshot {
         self.nodes_at(address).next().is_some()
     }
 
-    /// Returns the nodes that `address` belongs to now, or the latest one if it was deleted.
+    /// Returns the nodes that `address` belongs to now, or the latest one if it was deleted. The
+    /// gateway of a pod CIDR belongs to the node unless a pod has it: packets of the node to pods
+    /// have that source address.
     fn nodes_at(&self, address: Address) -> impl Iterator<Item = NodeId> {
         let history = self.history(AddressKey::address(address));
-        let node = |assignment: &Assignment| {
-            let place = self.place(assignment.endpoint);
+        let node = |endpoint: EndpointId| {
+            let place = self.place(endpoint);
             place.node.filter(|_| place.kind == EndpointKind::Node)
         };
         let open = history.into_iter().flat_map(AddressHistory::open);
-        let mut open = open.filter_map(node).peekable();
-        let deleted = match open.peek() {
+        let mut open = open.map(|assignment| assignment.endpoint).peekable();
+        let other = match open.peek() {
             Some(_) => None,
-            None => history.and_then(|history| node(history.last())),
+            None => history
+                .and_then(|history| node(history.last().endpoint))
+                .or_else(|| node(self.lookup_prefix(address, 0).endpoint)),
         };
-        open.chain(deleted)
+        open.filter_map(node).chain(other)
     }
 
     /// Changes whenever [`Self::node_named`] or [`Self::node_at`] can return another result.

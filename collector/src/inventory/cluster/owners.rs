@@ -1,9 +1,10 @@
 //! The top-level controllers of pods.
 //!
 //! A ReplicaSet or Job stands between a pod and the Deployment, Rollout, CronJob, … that controls
-//! it. Any other controller is the top-level one, whatever its kind. A pod without a controller is
-//! named by a label, else by its own name. A static pod, which its node controls, is named without
-//! the node's name.
+//! it. A pod that another pod controls has the workload of that one: an executor of Spark that of
+//! its driver. Any other controller is the top-level one, whatever its kind. A pod without a
+//! controller is named by a label, else by its own name. A static pod, which its node controls, is
+//! named without the node's name.
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use hashbrown::HashMap;
 use super::fields::{OwnerFields, PodFields};
 use super::resource_kind::ResourceKind;
 use super::uid::uid;
+use crate::inventory::endpoint::Endpoint;
 use crate::inventory::writer::IndexWriter;
 
 /// Kind and name of a workload.
@@ -20,6 +22,25 @@ use crate::inventory::writer::IndexWriter;
 pub(super) struct Workload {
     pub(super) kind: Arc<str>,
     pub(super) name: Arc<str>,
+}
+
+impl Workload {
+    /// Returns the workload of an endpoint.
+    pub(super) fn of(endpoint: &Endpoint) -> Self {
+        Self {
+            kind: Arc::clone(&endpoint.workload_kind),
+            name: Arc::clone(&endpoint.workload_name),
+        }
+    }
+}
+
+/// What is known of a pod's workload before its owners are looked up.
+#[derive(Debug, Default)]
+pub(super) struct KnownWorkload {
+    /// That of the pod that controls this one.
+    pub(super) of_owner: Option<Workload>,
+    /// That of the pod before its update.
+    pub(super) before: Option<Workload>,
 }
 
 /// A ReplicaSet or Job.
@@ -35,15 +56,23 @@ struct Owner {
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     known: HashMap<u128, Owner, RandomState>,
-    /// Pods with an unknown owner, by the owner.
+    /// Pods with an unknown owner, and all that a pod controls, by the owner.
     waiting: HashMap<u128, Vec<u128>, RandomState>,
-    /// The owner that each of these pods waits for.
+    /// The owner of each of these pods.
     owner_of: HashMap<u128, u128, RandomState>,
 }
 
+/// The pods that an update of an owner changes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct OwnerUpdate {
+    /// Pods that waited for the owner.
+    pub(super) waiting: Vec<u128>,
+    /// The top-level controller that the owner's other pods had before, if it has another one now.
+    pub(super) replaced: Option<Workload>,
+}
+
 impl Owners {
-    /// Adds or changes a ReplicaSet or Job, of at most `bound`. Returns the pods that waited for
-    /// it.
+    /// Adds or changes a ReplicaSet or Job, of at most `bound`.
     pub(super) fn update(
         &mut self,
         kind: ResourceKind,
@@ -51,7 +80,7 @@ impl Owners {
         list: u32,
         bound: usize,
         writer: &mut IndexWriter,
-    ) -> Vec<u128> {
+    ) -> OwnerUpdate {
         let own_kind = match kind {
             ResourceKind::Jobs => "Job",
             _ => "ReplicaSet",
@@ -60,18 +89,21 @@ impl Owners {
             Some(controller) => (controller.kind.as_str(), controller.name.as_str()),
             None => (own_kind, fields.name.as_str()),
         };
-        if self.known.len() < bound || self.known.contains_key(&fields.uid) {
-            let top = Workload {
-                kind: writer.intern(top_kind),
-                name: writer.intern(name),
-            };
+        let top = Workload {
+            kind: writer.intern(top_kind),
+            name: writer.intern(name),
+        };
+        let before = self.known.get(&fields.uid).map(|owner| owner.top.clone());
+        if self.known.len() < bound || before.is_some() {
+            let top = top.clone();
             self.known.insert(fields.uid, Owner { top, kind, list });
         }
         let waiting = self.waiting.remove(&fields.uid).unwrap_or_default();
         for pod in &waiting {
             self.owner_of.remove(pod);
         }
-        waiting
+        let replaced = before.filter(|before| *before != top);
+        OwnerUpdate { waiting, replaced }
     }
 
     /// Returns the top-level controller of an owner's pods.
@@ -96,35 +128,66 @@ impl Owners {
     }
 
     /// Returns the workload of a pod. If its owner is not known, the pod waits for it.
-    pub(super) fn workload(&mut self, pod: &PodFields, writer: &mut IndexWriter) -> Workload {
+    pub(super) fn workload(
+        &mut self,
+        pod: &PodFields,
+        known: KnownWorkload,
+        writer: &mut IndexWriter,
+    ) -> Workload {
         let own_name = pod.label.as_deref().unwrap_or(&pod.name);
-        let (kind, name) = match &pod.controller {
-            None => ("Pod", own_name),
-            Some(controller) => match controller.kind.as_str() {
-                "Node" => {
-                    let name = pod.label.as_deref().or_else(|| {
-                        let name = pod.name.strip_suffix(&controller.name)?;
-                        name.strip_suffix('-')
-                    });
-                    ("Pod", name.unwrap_or(&pod.name))
+        let Some(controller) = &pod.controller else {
+            return Workload {
+                kind: writer.intern("Pod"),
+                name: writer.intern(own_name),
+            };
+        };
+        let owner = uid(&controller.uid);
+        let (kind, name) = match (&*controller.group, &*controller.kind) {
+            ("", "Node") => {
+                let name = pod.label.as_deref().or_else(|| {
+                    let name = pod.name.strip_suffix(&controller.name)?;
+                    name.strip_suffix('-')
+                });
+                ("Pod", name.unwrap_or(&pod.name))
+            }
+            ("", "Pod") => {
+                self.wait(pod.uid, owner);
+                // Pods outlive the one that controls them.
+                if let Some(workload) = known.of_owner.or(known.before) {
+                    return workload;
                 }
-                kind @ ("ReplicaSet" | "Job") => {
-                    let owner = uid(&controller.uid);
-                    if let Some(known) = self.known.get(&owner) {
-                        return known.top.clone();
-                    }
-                    if self.owner_of.insert(pod.uid, owner).is_none() {
-                        self.waiting.entry(owner).or_default().push(pod.uid);
-                    }
-                    by_name(pod, kind, &controller.name)
+                ("Pod", controller.name.as_str())
+            }
+            ("apps" | "extensions", kind @ "ReplicaSet") | ("batch", kind @ "Job") => {
+                if let Some(known) = self.known.get(&owner) {
+                    return known.top.clone();
                 }
-                kind => (kind, controller.name.as_str()),
-            },
+                // A Deployment, Job, … that is deleted is gone before its pods.
+                let had_owner = |before: &Workload| &*before.kind != "Pod";
+                let before = known.before.filter(had_owner);
+                if let Some(before) = before.filter(|_| !self.owner_of.contains_key(&pod.uid)) {
+                    return before;
+                }
+                self.wait(pod.uid, owner);
+                by_name(pod, kind, &controller.name)
+            }
+            (_, kind) => (kind, controller.name.as_str()),
         };
         Workload {
             kind: writer.intern(kind),
             name: writer.intern(name),
         }
+    }
+
+    fn wait(&mut self, pod: u128, owner: u128) {
+        if self.owner_of.insert(pod, owner).is_none() {
+            self.waiting.entry(owner).or_default().push(pod);
+        }
+    }
+
+    /// Returns the pods that a pod controls.
+    pub(super) fn controlled_by(&self, pod: u128) -> &[u128] {
+        self.waiting.get(&pod).map_or(&[], Vec::as_slice)
     }
 
     /// A deleted pod does not wait for its owner any more.
@@ -155,15 +218,27 @@ fn by_name<'a>(pod: &PodFields, kind: &'a str, name: &'a str) -> (&'a str, &'a s
         return ("Deployment", name);
     }
     match name.rsplit_once('-') {
-        Some((cron_job, minute))
-            if kind == "Job"
-                && (8..=10).contains(&minute.len())
-                && minute.bytes().all(|octet| octet.is_ascii_digit()) =>
-        {
+        Some((cron_job, time)) if kind == "Job" && is_schedule(time, pod.started) => {
             ("CronJob", cron_job)
         }
         _ => (kind, name),
     }
+}
+
+/// Maximum time between the schedule of a CronJob and the start of a pod, milliseconds. A queue of
+/// Jobs can take days.
+const MAX_SCHEDULE_DISTANCE: u64 = 100 * 86_400_000;
+
+/// Returns whether the end of a Job's name is the time for which a CronJob has created it: minutes
+/// since the epoch, before Kubernetes 1.21 seconds. A date, such as 20260131, is not.
+fn is_schedule(digits: &str, started: u64) -> bool {
+    let unit = match digits.len() {
+        8 | 9 => 60_000,
+        10 => 1000,
+        _ => return false,
+    };
+    let time = digits.parse::<u64>().map(|number| number * unit);
+    time.is_ok_and(|time| time.abs_diff(started) <= MAX_SCHEDULE_DISTANCE)
 }
 
 #[cfg(test)]
@@ -171,21 +246,23 @@ mod tests {
     use super::super::fields::Controller;
     use super::*;
 
+    /// A pod that started at minute 28901240 since the epoch.
     fn pod(controller: Option<(&str, &str)>) -> PodFields {
         PodFields {
             uid: 7,
             name: "web-7d4b9-x2".into(),
-            controller: controller.map(|(kind, name)| Controller {
-                kind: kind.into(),
-                name: name.into(),
-                uid: "1".into(),
-            }),
+            started: 28_901_240 * 60_000,
+            controller: controller.map(|(kind, name)| Controller::new(kind, name, "1")),
             ..PodFields::default()
         }
     }
 
     fn workload(owners: &mut Owners, pod: &PodFields) -> (String, String) {
-        let workload = owners.workload(pod, &mut IndexWriter::default());
+        updated(owners, pod, KnownWorkload::default())
+    }
+
+    fn updated(owners: &mut Owners, pod: &PodFields, known: KnownWorkload) -> (String, String) {
+        let workload = owners.workload(pod, known, &mut IndexWriter::default());
         (workload.kind.to_string(), workload.name.to_string())
     }
 
@@ -198,9 +275,10 @@ mod tests {
         kind: ResourceKind,
         name: &str,
         controller: Option<(&str, &str)>,
-    ) -> Vec<u128> {
+    ) -> OwnerUpdate {
         let fields = OwnerFields {
             uid: 1,
+            namespace: "shop".into(),
             name: name.into(),
             controller: pod(controller).controller,
         };
@@ -273,6 +351,59 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_jobs_name_is_a_schedule_only_if_it_is_near_the_start_of_the_pod() {
+        for (name, expected) in [
+            ("backup-28901234", named("CronJob", "backup")),
+            ("backup-1734074040", named("CronJob", "backup")),
+            // Dates, and other numbers.
+            ("import-20241213", named("Job", "import-20241213")),
+            ("import-2024121306", named("Job", "import-2024121306")),
+            ("batch-29901234", named("Job", "batch-29901234")),
+            ("batch-0289012", named("Job", "batch-0289012")),
+        ] {
+            let pod = pod(Some(("Job", name)));
+            assert_eq!(workload(&mut Owners::default(), &pod), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_kind_of_another_api_group_is_a_top_level_controller() {
+        for kind in ["Job", "ReplicaSet", "Node", "Pod"] {
+            let mut pod = pod(Some((kind, "train-28901234")));
+            pod.controller.as_mut().unwrap().group = "batch.volcano.sh".into();
+            let mut owners = Owners::default();
+            assert_eq!(workload(&mut owners, &pod), named(kind, "train-28901234"));
+            assert!(owners.waiting.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_pod_keeps_its_workload_when_its_owner_is_deleted_first() {
+        let known = |kind: &str, name: &str| KnownWorkload {
+            before: Some(Workload {
+                kind: kind.into(),
+                name: name.into(),
+            }),
+            of_owner: None,
+        };
+        let mut owners = Owners::default();
+        let pod = pod(Some(("Job", "sim-workers-0")));
+        update(
+            &mut owners,
+            ResourceKind::Jobs,
+            "sim-workers-0",
+            Some(("JobSet", "sim")),
+        );
+        assert_eq!(workload(&mut owners, &pod), named("JobSet", "sim"));
+        owners.remove(1);
+        let kept = updated(&mut owners, &pod, known("JobSet", "sim"));
+        assert_eq!(kept, named("JobSet", "sim"));
+        // A bare pod that an unknown Job adopts.
+        let adopted = updated(&mut owners, &pod, known("Pod", "sim"));
+        assert_eq!(adopted, named("Job", "sim-workers-0"));
+    }
+
+    #[test]
     fn a_pod_waits_for_its_owner_until_it_is_known_or_the_pod_is_deleted() {
         let mut owners = Owners::default();
         let pod = pod(Some(("ReplicaSet", "web-7d4b9")));
@@ -283,7 +414,8 @@ mod tests {
                 ResourceKind::ReplicaSets,
                 "web-7d4b9",
                 Some(("Deployment", "web"))
-            ),
+            )
+            .waiting,
             [7]
         );
 

@@ -3,6 +3,8 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use flowproto::Address;
+
 use super::IndexWriter;
 use crate::inventory::address_history::{AddressHistory, Assignment};
 use crate::inventory::address_key::AddressKey;
@@ -189,9 +191,17 @@ impl IndexWriter {
         }
     }
 
+    /// Returns whether a change of a history can change which node has the address: one of its
+    /// endpoints is a node, or the address is the gateway of a pod CIDR.
     fn has_node(&self, history: &AddressHistory) -> bool {
+        let is_node = |id| self.index.place(id).kind == EndpointKind::Node;
+        let by_prefix = |address: Address| self.index.prefixes.get(address.bits()).endpoint;
         let mut all = history.assignments();
-        all.any(|one| self.index.place(one.endpoint).kind == EndpointKind::Node)
+        all.any(|one| is_node(one.endpoint))
+            || history
+                .key
+                .whole_address()
+                .is_some_and(|address| is_node(by_prefix(address)))
     }
 
     fn has_node_at(&self, key: AddressKey) -> bool {

@@ -65,6 +65,8 @@ impl IndexWriter {
             self.release_shared(id);
         }
         self.index.prefixes = Arc::new(IntervalMap::from_nested(ranges));
+        // An exporter on a node can have the address of a gateway.
+        self.index.nodes_revision = self.index.nodes_revision.wrapping_add(1);
         self.changed = true;
     }
 }

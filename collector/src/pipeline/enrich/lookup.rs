@@ -61,13 +61,24 @@ pub(super) fn look_up(
     port: Option<TransportPort>,
     time: TimeRange,
 ) -> (ResolvedEndpoint, u64) {
-    let found = snapshots.index.lookup_port(address, port, time);
-    let id = if found.endpoint == EndpointId::EXTERNAL {
-        external(snapshots, address)
-    } else {
-        found.endpoint
-    };
-    let resolved = ResolvedEndpoint::new(id, snapshots.place(id), found.certainty);
+    let mut found = snapshots.index.lookup_port(address, port, time);
+    let mut place = snapshots.index.place(found.endpoint);
+    if found.certainty == Certainty::Ambiguous
+        && place.kind == EndpointKind::External
+        && found.endpoint != EndpointId::EXTERNAL
+    {
+        // Several slices lead there. It is certainly external, and has the name of a Service only
+        // if all of them are of that Service.
+        found.certainty = Certainty::Known;
+        if snapshots.index.endpoint(found.endpoint).name.is_empty() {
+            found.endpoint = EndpointId::EXTERNAL;
+        }
+    }
+    if found.endpoint == EndpointId::EXTERNAL {
+        found.endpoint = external(snapshots, address);
+        place = snapshots.place(found.endpoint);
+    }
+    let resolved = ResolvedEndpoint::new(found.endpoint, place, found.certainty);
     (resolved, found.since_milliseconds)
 }
 
@@ -105,7 +116,7 @@ fn is_link(address: IpAddr) -> bool {
 mod tests {
     use super::*;
     use crate::inventory::external::{ExternalSources, ExternalWatcher};
-    use crate::inventory::{Endpoint, IndexWriter};
+    use crate::inventory::{AddressKey, Endpoint, IndexWriter};
     use crate::snapshots::SnapshotStore;
 
     fn kind_of(snapshots: &Snapshots, address: &str) -> EndpointKind {
@@ -116,14 +127,24 @@ mod tests {
     }
 
     fn snapshots(sources: &ExternalSources, held: Option<&str>) -> Snapshots {
+        let service = Endpoint {
+            kind: EndpointKind::Service,
+            ..Endpoint::default()
+        };
+        let held = held.map(|address| (address, service));
+        snapshots_of(sources, held.into_iter())
+    }
+
+    /// Snapshots with endpoints, which can share an address.
+    fn snapshots_of<'a>(
+        sources: &ExternalSources,
+        endpoints: impl Iterator<Item = (&'a str, Endpoint)>,
+    ) -> Snapshots {
         let mut writer = IndexWriter::default();
-        if let Some(held) = held {
-            let id = writer.add_endpoint(Endpoint {
-                kind: EndpointKind::Service,
-                ..Endpoint::default()
-            });
-            let address = held.parse::<IpAddr>().unwrap();
-            writer.assign_address(address.into(), id).unwrap();
+        for (address, endpoint) in endpoints {
+            let id = writer.add_endpoint(endpoint);
+            let address = address.parse::<IpAddr>().unwrap();
+            writer.assign(AddressKey::address(address.into()), id, 0, 0);
         }
         let external = ExternalWatcher::new(sources).unwrap().published();
         SnapshotStore::new(writer.current(), external, "").load()
@@ -187,6 +208,43 @@ mod tests {
             ("169.254.169.253", EndpointKind::Link),
         ] {
             assert_eq!(kind_of(&snapshots, address), kind, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_external_address_of_several_services_keeps_the_name_of_its_network() {
+        let sources = ExternalSources {
+            cidrs: vec!["203.0.113.0/24=databases".parse().unwrap()],
+            ..ExternalSources::default()
+        };
+        let slice = |address: &'static str, service: &str| {
+            let endpoint = Endpoint {
+                kind: EndpointKind::External,
+                name: service.into(),
+                workload_name: service.into(),
+                ..Endpoint::default()
+            };
+            (address, endpoint)
+        };
+        let slices = [
+            slice("203.0.113.1", "a.svc"),
+            slice("203.0.113.2", "a.svc"),
+            slice("203.0.113.2", "a.svc"),
+            slice("203.0.113.3", "a.svc"),
+            slice("203.0.113.3", "b.svc"),
+        ];
+        let snapshots = snapshots_of(&sources, slices.into_iter());
+        for (address, name) in [
+            ("203.0.113.1", "a.svc"),
+            ("203.0.113.2", "a.svc"),
+            ("203.0.113.3", "databases"),
+            ("203.0.113.4", "databases"),
+        ] {
+            let ip = Address::from(address.parse::<IpAddr>().unwrap());
+            let found = resolve_address(&snapshots, ip, TimeRange::instant(1));
+            assert_eq!(found.certainty, Certainty::Known, "{address}");
+            let view = snapshots.endpoint(found.id);
+            assert_eq!(view.workload_name(), name, "{address}");
         }
     }
 }

@@ -10,6 +10,7 @@ use super::parse::{Controller, controller, kept_labels, label};
 #[derive(Clone, Debug)]
 pub(in super::super) struct OwnerFields {
     pub(in super::super) uid: u128,
+    pub(in super::super) namespace: String,
     pub(in super::super) name: String,
     pub(in super::super) controller: Option<Controller>,
 }
@@ -19,6 +20,7 @@ impl OwnerFields {
         Self {
             controller: controller(&metadata),
             uid: uid(metadata.uid.as_deref().unwrap_or_default()),
+            namespace: metadata.namespace.unwrap_or_default(),
             name: metadata.name.unwrap_or_default(),
         }
     }

@@ -53,15 +53,38 @@ pub(super) fn first_label(metadata: &ObjectMeta, names: &[impl AsRef<str>]) -> S
 /// The controller of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Controller {
+    /// API group. Empty for the core group.
+    pub(in super::super) group: String,
     pub(in super::super) kind: String,
     pub(in super::super) name: String,
     pub(in super::super) uid: String,
 }
 
+#[cfg(test)]
+impl Controller {
+    /// Creates the controller of a kind of Kubernetes, or of an operator.
+    pub(in super::super) fn new(kind: &str, name: &str, uid: &str) -> Self {
+        let group = match kind {
+            "Node" | "Pod" => "",
+            "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Deployment" => "apps",
+            "Job" | "CronJob" => "batch",
+            _ => "example.com",
+        };
+        Self {
+            group: group.into(),
+            kind: kind.into(),
+            name: name.into(),
+            uid: uid.into(),
+        }
+    }
+}
+
 pub(super) fn controller(metadata: &ObjectMeta) -> Option<Controller> {
     let owners = metadata.owner_references.as_deref()?;
     let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
+    let group = owner.api_version.split_once('/');
     Some(Controller {
+        group: group.map_or("", |(group, _)| group).to_owned(),
         kind: owner.kind.clone(),
         name: owner.name.clone(),
         uid: owner.uid.clone(),

@@ -194,10 +194,11 @@ const DEPLOYMENT_CONFIG: &str = "openshift.io/deployment-config.name";
 fn pod_controller(metadata: &ObjectMeta) -> Option<Controller> {
     let controller = controller(metadata)?;
     let annotation = |name: &str| metadata.annotations.as_ref()?.get(name);
-    let is_version = controller.kind == "ReplicationController"
+    let is_version = (&*controller.group, &*controller.kind) == ("", "ReplicationController")
         && annotation(DEPLOYMENT) == Some(&controller.name);
     match annotation(DEPLOYMENT_CONFIG).filter(|_| is_version) {
         Some(config) => Some(Controller {
+            group: "apps.openshift.io".into(),
             kind: "DeploymentConfig".into(),
             name: config.clone(),
             ..controller

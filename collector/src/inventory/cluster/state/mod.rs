@@ -21,7 +21,7 @@ use flowproto::Address;
 
 use super::fields::{CiliumNodeFields, NamespaceFields, OwnerFields};
 use super::health::Health;
-use super::owners::Owners;
+use super::owners::{Owners, Workload};
 use super::resource_kind::ResourceKind;
 use super::update::{WatchEvent, WatchUpdate};
 use crate::inventory::address_key::AddressKey;
@@ -286,25 +286,37 @@ impl ClusterState {
 
     fn owner(&mut self, kind: ResourceKind, fields: &OwnerFields, list: u32) {
         let bound = self.writer.endpoint_bound();
-        let waiting = self
+        let update = self
             .owners
             .update(kind, fields, list, bound, &mut self.writer);
         let Some(top) = self.owners.top(fields.uid) else {
             return;
         };
-        for uid in waiting {
-            let Some(pod) = self.pods.get(&uid) else {
-                continue;
-            };
-            let endpoint = Endpoint {
-                workload_kind: Arc::clone(&top.kind),
-                workload_name: Arc::clone(&top.name),
-                ..self.writer.endpoint(pod.endpoint).clone()
-            };
-            if set_endpoint(&mut self.writer, pod.endpoint, endpoint) {
-                self.update_ambiguous(uid);
+        let mut pods = update.waiting;
+        if let Some(before) = update.replaced {
+            pods.extend(self.pods_of_owner(fields, &before));
+        }
+        for uid in pods {
+            if self.set_workload(uid, &top) {
+                self.update_controlled(uid);
             }
         }
+    }
+
+    /// Returns the pods of an owner that is adopted or released, by their names and the workload that
+    /// they had. This is rare, so all pods are searched.
+    fn pods_of_owner(&self, owner: &OwnerFields, before: &Workload) -> Vec<u128> {
+        let prefix = format!("{}-", owner.name);
+        // The server appends five characters to the prefix, and cuts it to have 63.
+        let prefix = prefix.get(..58).unwrap_or(&prefix);
+        let pods = self.pods.iter();
+        let pods = pods.filter(|(_, pod)| {
+            let pod = self.writer.endpoint(pod.endpoint);
+            *pod.namespace == *owner.namespace
+                && pod.name.starts_with(prefix)
+                && Workload::of(pod) == *before
+        });
+        pods.map(|(uid, _)| *uid).collect()
     }
 
     //------------ Namespaces --------------------------------------------------------------------

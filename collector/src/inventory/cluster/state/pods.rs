@@ -5,7 +5,9 @@ use std::sync::Arc;
 use flowproto::Address;
 
 use super::super::fields::PodFields;
+use super::super::owners::{KnownWorkload, Workload};
 use super::super::resource_kind::ResourceKind;
+use super::super::uid::uid;
 use super::context::{Begin, UpdateContext};
 use super::entries::{PodEntry, PodKeys};
 use super::{ClusterState, pairs, set_endpoint};
@@ -21,15 +23,18 @@ impl ClusterState {
         }
         let before = self.pods.remove(&fields.uid);
         let node = self.pod_node(fields, before.as_ref().and_then(|before| before.node));
-        let endpoint = self.pod_endpoint(fields, node);
-        let id = match &before {
-            Some(before) if before.endpoint != EndpointId::EXTERNAL => {
-                if set_endpoint(&mut self.writer, before.endpoint, endpoint) {
+        let known = before.as_ref().map(|before| before.endpoint);
+        let known = known.filter(|id| *id != EndpointId::EXTERNAL);
+        let endpoint = self.pod_endpoint(fields, node, known);
+        let (id, has_changed) = match (&before, known) {
+            (Some(before), Some(id)) => {
+                let has_changed = set_endpoint(&mut self.writer, id, endpoint);
+                if has_changed {
                     self.update_ambiguous_addresses(&before.addresses);
                 }
-                before.endpoint
+                (id, has_changed)
             }
-            _ => self.writer.add_endpoint(endpoint),
+            _ => (self.writer.add_endpoint(endpoint), true),
         };
         let (from, lead) = context.begin(fields.started);
         let begin = Begin {
@@ -78,6 +83,9 @@ impl ClusterState {
         };
         self.pods.insert(fields.uid, pod);
         self.set_pod_keys(fields.uid, keys, begin, context.now);
+        if has_changed {
+            self.update_controlled(fields.uid);
+        }
     }
 
     /// Returns whether the next pod gets what a pod has. `deletion`: see [`PodEntry::deletion`].
@@ -138,8 +146,23 @@ impl ClusterState {
         self.writer.acquire_node(&fields.node)
     }
 
-    fn pod_endpoint(&mut self, fields: &PodFields, node: Option<NodeId>) -> Endpoint {
-        let workload = self.owners.workload(fields, &mut self.writer);
+    /// `before`: the endpoint that the pod had before the update.
+    fn pod_endpoint(
+        &mut self,
+        fields: &PodFields,
+        node: Option<NodeId>,
+        before: Option<EndpointId>,
+    ) -> Endpoint {
+        let of_owner = fields.controller.as_ref().and_then(|controller| {
+            let owner = self.pods.get(&uid(&controller.uid))?.endpoint;
+            let owner = self.writer.endpoint(owner);
+            (*owner.namespace == *fields.namespace).then(|| Workload::of(owner))
+        });
+        let known = KnownWorkload {
+            of_owner,
+            before: before.map(|id| Workload::of(self.writer.endpoint(id))),
+        };
+        let workload = self.owners.workload(fields, known, &mut self.writer);
         Endpoint {
             kind: EndpointKind::Pod,
             namespace: self.writer.intern(&fields.namespace),
@@ -150,6 +173,48 @@ impl ClusterState {
             topology: self.writer.topology(&fields.zone, &fields.region),
             labels: self.writer.labels(pairs(&fields.labels)),
         }
+    }
+
+    /// Sets the workload of a pod. Returns whether it has changed.
+    pub(super) fn set_workload(&mut self, uid: u128, workload: &Workload) -> bool {
+        let Some(pod) = self.pods.get(&uid) else {
+            return false;
+        };
+        let endpoint = Endpoint {
+            workload_kind: Arc::clone(&workload.kind),
+            workload_name: Arc::clone(&workload.name),
+            ..self.writer.endpoint(pod.endpoint).clone()
+        };
+        let has_changed = set_endpoint(&mut self.writer, pod.endpoint, endpoint);
+        if has_changed {
+            self.update_ambiguous(uid);
+        }
+        has_changed
+    }
+
+    /// Sets the workload of the pods that a pod controls, and of those that they control, after its
+    /// own has changed.
+    pub(super) fn update_controlled(&mut self, uid: u128) {
+        let mut changed = vec![uid];
+        while let Some(owner) = changed.pop() {
+            let controlled = self.owners.controlled_by(owner).to_vec();
+            let endpoint = self.pods.get(&owner).map(|pod| pod.endpoint);
+            let endpoint = endpoint.filter(|id| *id != EndpointId::EXTERNAL);
+            let Some(owner) = endpoint.map(|id| self.writer.endpoint(id)) else {
+                continue;
+            };
+            let (workload, namespace) = (Workload::of(owner), Arc::clone(&owner.namespace));
+            for uid in controlled {
+                if self.is_in_namespace(uid, &namespace) && self.set_workload(uid, &workload) {
+                    changed.push(uid);
+                }
+            }
+        }
+    }
+
+    fn is_in_namespace(&self, uid: u128, namespace: &str) -> bool {
+        let pod = self.pods.get(&uid);
+        pod.is_some_and(|pod| *self.writer.endpoint(pod.endpoint).namespace == *namespace)
     }
 
     /// A pod was deleted, at `until` at the latest.

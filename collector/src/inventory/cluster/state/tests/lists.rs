@@ -287,66 +287,7 @@ fn a_watch_is_up_after_an_event_or_an_answer_of_the_server() {
     assert!(up(&cluster));
 }
 
-//------------ Owners and namespaces -------------------------------------------------------------
-
-fn owner(kind: ResourceKind, name: &str, controller: Option<(&str, &str)>) -> WatchUpdate {
-    WatchUpdate::Owner(kind, WatchEvent::Initial(owner_fields(name, controller)))
-}
-
-fn owner_fields(name: &str, controller: Option<(&str, &str)>) -> OwnerFields {
-    OwnerFields {
-        uid: uid(&format!("owner {name}")),
-        name: name.into(),
-        controller: controller.map(|(kind, name)| Controller {
-            kind: kind.into(),
-            name: name.into(),
-            uid: String::new(),
-        }),
-    }
-}
-
-#[test]
-fn a_pod_gets_its_workload_when_its_owner_is_listed_later() {
-    let mut cluster = Scenario::new();
-    let web = controlled(pod("web-1", &["10.1.0.1"]), "ReplicaSet", "web-5d4f");
-    let twin = controlled(pod("web-2", &["10.1.0.1"]), "ReplicaSet", "web-5d4f");
-    cluster.list_pods(&[&web, &twin]);
-    assert_eq!(cluster.workload("10.1.0.1", 10), "ReplicaSet web-5d4f");
-    let rollout = Some(("Rollout", "web"));
-    cluster.apply(owner(ResourceKind::ReplicaSets, "web-5d4f", rollout));
-    // What two pods have in common is updated, too.
-    assert_eq!(cluster.workload("10.1.0.1", 10), "Rollout web");
-    assert_eq!(cluster.owner("10.1.0.1", 10), "~web");
-}
-
-#[test]
-fn lists_of_replica_sets_and_jobs_are_independent() {
-    let mut cluster = Scenario::new();
-    cluster.apply(marker(ResourceKind::ReplicaSets, true));
-    cluster.apply(owner(
-        ResourceKind::ReplicaSets,
-        "web-5d4f",
-        Some(("Deployment", "web")),
-    ));
-    cluster.apply(marker(ResourceKind::ReplicaSets, false));
-    for _ in 0..3 {
-        cluster.list(ResourceKind::Jobs, vec![]);
-    }
-    cluster.changed(controlled(
-        pod("web-1", &["10.1.0.1"]),
-        "ReplicaSet",
-        "web-5d4f",
-    ));
-    assert_eq!(cluster.workload("10.1.0.1", 10), "Deployment web");
-    // A ReplicaSet that is not listed any more is forgotten.
-    cluster.list(ResourceKind::ReplicaSets, vec![]);
-    cluster.changed(controlled(
-        pod("web-2", &["10.1.0.2"]),
-        "ReplicaSet",
-        "web-5d4f",
-    ));
-    assert_eq!(cluster.workload("10.1.0.2", 10), "ReplicaSet web-5d4f");
-}
+//------------ Namespaces ------------------------------------------------------------------------
 
 #[test]
 fn namespaces_have_their_group_until_they_are_deleted() {

@@ -27,12 +27,13 @@ fn a_pod_takes_a_few_hundred_octets() {
             if number % 5 == 0 {
                 let owner = OwnerFields {
                     uid: uid(&format!("owner {replica_set}")),
+                    namespace: "shop".into(),
                     name: replica_set.clone(),
-                    controller: Some(Controller {
-                        kind: "Deployment".into(),
-                        name: format!("web-{workload}"),
-                        uid: String::new(),
-                    }),
+                    controller: Some(Controller::new(
+                        "Deployment",
+                        &format!("web-{workload}"),
+                        "",
+                    )),
                 };
                 let event = WatchEvent::Changed(owner);
                 cluster.apply(WatchUpdate::Owner(ResourceKind::ReplicaSets, event));

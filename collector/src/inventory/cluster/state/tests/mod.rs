@@ -6,6 +6,7 @@ mod lists;
 mod memory;
 mod model;
 mod nodes;
+mod owners;
 mod pods;
 mod secondary;
 mod services;
@@ -327,11 +328,7 @@ fn terminated(pod: &PodFields, seconds: u64) -> PodFields {
 /// The same pod with a controller.
 fn controlled(pod: PodFields, kind: &str, name: &str) -> PodFields {
     PodFields {
-        controller: Some(Controller {
-            kind: kind.into(),
-            name: name.into(),
-            uid: format!("owner {name}"),
-        }),
+        controller: Some(Controller::new(kind, name, &format!("owner {name}"))),
         ..pod
     }
 }

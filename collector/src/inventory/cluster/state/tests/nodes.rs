@@ -326,3 +326,50 @@ fn a_pod_cidr_that_the_network_plugin_does_not_use_implies_no_node() {
     cluster.at(500).deleted(cilium("b", &[], &[]));
     cluster.assert_owners(&[("10.7.1.8", 510, ""), ("10.1.1.8", 510, "?")]);
 }
+
+#[test]
+fn an_exporter_with_the_address_of_a_gateway_is_on_the_node_unless_a_pod_has_it() {
+    let mut cluster = Scenario::new();
+    let exporter = |cluster: &mut Scenario, text: &str| {
+        let index = cluster.index();
+        let node = index.node_at(address(text));
+        assert_eq!(node.is_some(), index.is_node_address(address(text)));
+        node.map_or(String::new(), |node| index.node(node).name.to_string())
+    };
+    let flannel = NodeFields {
+        gateways: vec![gateway("10.1.0.0", false), gateway("10.1.0.1", false)],
+        ..node("a", &["10.9.0.1"], &["10.1.0.0/24"])
+    };
+    let unknown = NodeFields {
+        gateways: vec![gateway("10.2.0.1", true)],
+        ..node("b", &["10.9.0.2"], &["10.2.0.0/24"])
+    };
+    let revision = cluster.index().nodes_revision();
+    cluster.at(100).list_nodes(&[&flannel, &unknown]);
+    assert_ne!(cluster.index().nodes_revision(), revision);
+    for (address, node) in [
+        ("10.9.0.1", "a"),
+        ("10.1.0.0", "a"),
+        ("10.1.0.1", "a"),
+        ("10.1.0.7", ""),
+        ("10.2.0.1", "b"),
+        ("192.0.2.1", ""),
+    ] {
+        assert_eq!(exporter(&mut cluster, address), node, "{address}");
+    }
+    let mut revision = cluster.index().nodes_revision();
+    let mut has_changed = |cluster: &mut Scenario| {
+        let before = std::mem::replace(&mut revision, cluster.index().nodes_revision());
+        before != revision
+    };
+    let web = pod("web", &["10.2.0.1"]);
+    cluster.changed(&web);
+    assert_eq!(exporter(&mut cluster, "10.2.0.1"), "");
+    assert!(has_changed(&mut cluster));
+    cluster.at(200).deleted(&web);
+    assert_eq!(exporter(&mut cluster, "10.2.0.1"), "b");
+    assert!(has_changed(&mut cluster));
+    cluster.at(300).deleted(&flannel);
+    assert_eq!(exporter(&mut cluster, "10.1.0.1"), "");
+    assert!(has_changed(&mut cluster));
+}

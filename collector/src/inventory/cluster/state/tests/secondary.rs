@@ -101,6 +101,49 @@ fn a_pod_in_deletion_gives_a_claimed_address_to_the_next_one() {
     cluster.assert_owners(&[("192.168.77.4", 240, "next")]);
 }
 
+#[test]
+fn a_pod_keeps_a_claimed_address_that_a_service_without_selector_leads_to() {
+    // Services cannot select the secondary networks of pods.
+    let mut cluster = Scenario::new();
+    let slice = EndpointSliceFields {
+        uid: uid("slice"),
+        service: "cnf".into(),
+        addresses: addresses(&["192.168.77.4", "192.168.77.5"]),
+        ..EndpointSliceFields::default()
+    };
+    cluster.at(100).changed(&slice);
+    cluster.changed(claiming("cnf", &["10.1.0.1"], &["192.168.77.4"]));
+    cluster.assert_owners(&[
+        ("192.168.77.4", 110, "cnf"),
+        ("192.168.77.5", 110, "cnf..svc"),
+    ]);
+    cluster.at(200).changed(claiming("cnf", &["10.1.0.1"], &[]));
+    cluster.assert_owners(&[("192.168.77.4", 201 + KEPT, "cnf..svc")]);
+}
+
+#[test]
+fn a_pod_cannot_claim_the_gateway_of_a_pod_cidr() {
+    let mut cluster = Scenario::new();
+    let flannel = NodeFields {
+        gateways: vec![gateway("10.1.0.0", false), gateway("10.1.0.1", false)],
+        ..node("a", &[], &["10.1.0.0/24"])
+    };
+    let unknown = NodeFields {
+        gateways: vec![gateway("10.2.0.1", true)],
+        ..node("b", &[], &["10.2.0.0/24"])
+    };
+    let claimed = ["10.1.0.0", "10.1.0.1", "10.1.0.7", "10.2.0.1"];
+    cluster.at(100).list_nodes(&[&flannel, &unknown]);
+    cluster.changed(claiming("greedy", &["10.1.0.66"], &claimed));
+    cluster.assert_owners(&[
+        ("10.1.0.0", 110, "a"),
+        ("10.1.0.1", 110, "a"),
+        // The plugin reports the address of a pod in an annotation before the status has it.
+        ("10.1.0.7", 110, "greedy"),
+        ("10.2.0.1", 110, "greedy"),
+    ]);
+}
+
 //------------ ResourceClaims --------------------------------------------------------------------
 
 #[test]

@@ -157,3 +157,29 @@ fn a_pod_keeps_an_address_that_a_service_without_selector_leads_to() {
     cluster.changed(pod("web", &["10.1.0.1"]));
     cluster.assert_owners(&[("10.1.0.1", 110, "web")]);
 }
+
+#[test]
+fn an_address_of_a_node_has_the_ports_of_its_service_before_those_of_pods() {
+    // ServiceLB of k3s: the load balancer has the addresses of the nodes, and a pod with the port on
+    // each of them. Packets reach the Service before that pod.
+    let mut cluster = Scenario::new();
+    let balancer = PodFields {
+        ports: vec![(None, tcp(443)), (None, tcp(8443))],
+        ..pod("svclb-web", &["10.1.0.9"])
+    };
+    cluster
+        .at(100)
+        .changed(node("a", &["10.9.0.1", "10.9.1.1"], &[]));
+    cluster
+        .changed(external("web", &["10.9.0.1"], 443))
+        .changed(&balancer);
+    for (address, port, owner) in [
+        ("10.9.0.1", 443, "web"),
+        ("10.9.0.1", 8443, "svclb-web"),
+        // An address that the Service does not use.
+        ("10.9.1.1", 443, "svclb-web"),
+        ("10.9.1.1", 22, "a"),
+    ] {
+        assert_eq!(cluster.owner_of_port(address, port, 110), owner);
+    }
+}
