@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
-use kipfix_service::exit::Failure;
+use kipfix_service::exit::{BadSettings, Failure};
 use kipfix_service::signals::{Stop, StopAtEnd};
 
 use crate::clock;
@@ -28,8 +28,7 @@ pub(super) fn access(settings: &Settings) -> Result<Option<Access>, Failure> {
     if settings.attribution.kubernetes == "auto" && !settings.input.read.is_empty() {
         return Ok(None);
     }
-    let access = Access::of(&settings.attribution.kubernetes)
-        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    let access = Access::of(&settings.attribution.kubernetes).map_err(BadSettings::new)?;
     if access.is_none() && settings.attribution.inventory.is_none() {
         tracing::info!("no Kubernetes and no inventory: flows are counted by address only");
     }
@@ -45,7 +44,7 @@ pub(super) fn read(settings: &Settings) -> Result<Inventory, Failure> {
         });
     };
     let mut inventory = file::read_keeping(path, settings.bounds(), &settings.kept_labels()?)
-        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+        .map_err(BadSettings::new)?;
     let sizes = inventory.writer.current().sizes();
     tracing::info!(
         nodes = sizes.nodes,

@@ -73,8 +73,10 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
         return run_explain(command_line, &settings);
     }
     let Inventory { mut writer, cidrs } = inventory::read(&settings)?;
-    let external = ExternalWatcher::new(&settings.external_sources(cidrs))
-        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    let external =
+        ExternalWatcher::new(&settings.external_sources(cidrs)).map_err(BadSettings::new)?;
+    let token = load_token(&settings)?;
+    let engine = settings.engine()?;
     let access = inventory::access(&settings)?;
     if access.is_some() {
         // Before the first datagram, so that its records wait for the initial list.
@@ -86,8 +88,6 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
     // With savefiles, only sockets whose flags are given are opened.
     let is_offline = !settings.input.read.is_empty();
     let is_listening = !is_offline || command_line.is_given("listen");
-    let token = load_token(&settings)?;
-    let engine = settings.engine()?;
     let is_serving = !is_offline || command_line.is_given("http");
     let http = is_serving.then(|| bind_http(&settings)).transpose()?;
     let (sockets, policy) = if is_listening {
@@ -158,11 +158,11 @@ fn start(
     thread.with_context(|| format!("cannot start the thread {name:?}"))
 }
 
-fn load_token(settings: &Settings) -> Result<Option<BearerToken>, Failure> {
+fn load_token(settings: &Settings) -> Result<Option<BearerToken>, BadSettings> {
     let file = settings.http.http_token_file.as_deref();
     file.map(|path| BearerToken::load(path, clock::monotonic()))
         .transpose()
-        .map_err(|error| Failure::BadSettings(error.to_string()))
+        .map_err(BadSettings::new)
 }
 
 fn bind_http(settings: &Settings) -> Result<Listener, Failure> {
@@ -171,11 +171,10 @@ fn bind_http(settings: &Settings) -> Result<Listener, Failure> {
 }
 
 fn run_explain(command_line: &CommandLine<Flags>, settings: &Settings) -> Result<(), Failure> {
-    if command_line.is_given("listen") || command_line.is_given("http") {
-        return Err(Failure::BadSettings(
-            "explain: not allowed with listen or http".into(),
-        ));
-    }
+    BadSettings::when(
+        command_line.is_given("listen") || command_line.is_given("http"),
+        "explain: not allowed with listen or http",
+    )?;
     let stop = Stop::on_signals().context("cannot wait for signals")?;
     let bounds = Bounds {
         domains: settings.decoder.max_domains,

@@ -24,7 +24,7 @@ use super::slots::{Slot, Slots};
 use super::stall::StallLimit;
 use super::transport::{self, ClientCertificate, Octets, Refusal};
 use crate::bind::{Transport, bind};
-use crate::exit::Failure;
+use crate::exit::{BadSettings, Failure};
 use crate::signals::Stop;
 use crate::tls::{Certificates, ClientCertificates, TlsFiles};
 
@@ -87,7 +87,7 @@ impl Listener {
             return Ok(self);
         };
         let certificates = Certificates::load(files, ClientCertificates::Optional, now())
-            .map_err(|error| Failure::BadSettings(format!("{setting}: {error}")))?;
+            .map_err(|error| BadSettings::new(format!("{setting}: {error}")))?;
         Ok(Self {
             tls: Some(Arc::new(certificates)),
             ..self
