@@ -247,7 +247,6 @@ fn serve_admin(
     is_live: bool,
     stop: &Stop,
 ) -> anyhow::Result<()> {
-    let listener = listener.with_metrics(metrics.http().clone());
     let (address, scheme) = (listener.local_address(), listener.scheme());
     let (registry, consistent) = (metrics.registry().clone(), metrics.consistency());
     let interfaces = is_live.then(|| metrics.interfaces());
@@ -267,7 +266,7 @@ fn serve_admin(
         },
     );
     listener
-        .serve(router, stop.clone())
+        .serve(router, metrics.http().clone(), stop.clone())
         .context("cannot start the admin thread")?;
     info!(%address, scheme, "serving /metrics, /livez and /readyz");
     Ok(())

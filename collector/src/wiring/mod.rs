@@ -195,7 +195,6 @@ fn serve(
     (token, engine): (Option<BearerToken>, Option<HistoryEngine>),
     stop: Stop,
 ) -> Result<JoinHandle<()>, Failure> {
-    let listener = listener.with_metrics(scrape.metrics.http().clone());
     let (http, scheme) = (listener.local_address(), listener.scheme());
     tracing::info!(%http, scheme, "serving the page, /api/v1, /metrics, /livez and /readyz");
     let metrics = {
@@ -203,10 +202,12 @@ fn serve(
         move |format| -> Box<dyn Chunks> { Box::new(scrape.begin(format)) }
     };
     let started = clock::wall_milliseconds();
-    let api = Api::new(Arc::clone(scrape), started, (token, engine), stop.clone());
+    let api = Api::new(Arc::clone(scrape), started, token, engine, stop.clone());
+    let http_metrics = scrape.metrics.http().clone();
     let scrape = Arc::clone(scrape);
     let router = admin::router(metrics, move || readiness(&scrape)).merge(api.router());
-    Ok(listener.serve(router, stop).context("cannot serve HTTP")?)
+    let serving = listener.serve(router, http_metrics, stop);
+    Ok(serving.context("cannot serve HTTP")?)
 }
 
 impl Collector {
