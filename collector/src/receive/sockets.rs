@@ -30,6 +30,12 @@ pub struct Sockets {
 }
 
 impl Sockets {
+    /// True if there is any socket.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        !self.datagrams.is_empty() || !self.connections.is_empty()
+    }
+
     /// Binds all sockets.
     ///
     /// # Errors

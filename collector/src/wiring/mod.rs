@@ -25,7 +25,6 @@ use kipfix_service::signals::{Hangups, Stop};
 use kipfix_service::sync::lock;
 
 use crate::api::{Api, BearerToken};
-use crate::emit::OverflowPolicy;
 use crate::history::HistoryEngine;
 use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::Inventory;
@@ -72,6 +71,8 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
     if settings.input.explain {
         return run_explain(command_line, &settings);
     }
+    // Files of settings are read before anything is opened.
+    let policies = settings.exporter_policies()?;
     let Inventory { mut writer, cidrs } = inventory::read(&settings)?;
     let external =
         ExternalWatcher::new(&settings.external_sources(cidrs)).map_err(BadSettings::new)?;
@@ -90,18 +91,17 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
     let is_listening = !is_offline || command_line.is_given("listen");
     let is_serving = !is_offline || command_line.is_given("http");
     let http = is_serving.then(|| bind_http(&settings)).transpose()?;
-    let (sockets, policy) = if is_listening {
-        let sockets = Sockets::bind(&settings.input.listen, settings.sockets())?;
-        (sockets, OverflowPolicy::Drop)
+    let sockets = if is_listening {
+        Sockets::bind(&settings.input.listen, settings.sockets())?
     } else {
-        (Sockets::default(), OverflowPolicy::Block)
+        Sockets::default()
     };
     let (index, published) = (writer.current(), external.published());
     let signals = Signals {
         stop: stop.clone(),
         hangups,
     };
-    let collector = Collector::new(&settings, index, published, sockets, policy, &signals)?;
+    let collector = Collector::new(&settings, policies, index, published, sockets, &signals)?;
     if is_listening {
         inventory::watch_files(external, stop.clone())?;
     }
@@ -126,7 +126,7 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
         threads.push(("the Kubernetes watch", watching));
     }
     if let Some(listener) = http {
-        let serving = serve(&collector.scrape, listener, (token, engine), stop.clone())?;
+        let serving = serve(&collector.scrape, listener, token, engine, stop.clone())?;
         threads.push(("the HTTP server", serving));
     }
     let mut reloader = Reloader::new(command_line, &settings, stamp, signals.hangups)?;
@@ -192,7 +192,8 @@ fn run_explain(command_line: &CommandLine<Flags>, settings: &Settings) -> Result
 fn serve(
     scrape: &Arc<Scrape>,
     listener: Listener,
-    (token, engine): (Option<BearerToken>, Option<HistoryEngine>),
+    token: Option<BearerToken>,
+    engine: Option<HistoryEngine>,
     stop: Stop,
 ) -> Result<JoinHandle<()>, Failure> {
     let (http, scheme) = (listener.local_address(), listener.scheme());
