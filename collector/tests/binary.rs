@@ -225,7 +225,7 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
     // What a file has is checked before a port is opened.
     let taken_http = TcpListener::bind("127.0.0.1:0").unwrap();
     let http = taken_http.local_addr().unwrap().to_string();
-    let cases: [(&[&str], i32, &[&str]); 8] = [
+    let cases: [(&[&str], i32, &[&str]); 9] = [
         (
             &["--listen", "tcp://x:1"],
             64,
@@ -250,6 +250,11 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
             &["--exporters", broken.to_str().unwrap(), "--http", &http],
             64,
             &["exporters", "line 1", "nodes"],
+        ),
+        (
+            &["--geoip", "/nonexistent", "--http", &http],
+            64,
+            &["geoip: /nonexistent: cannot be read"],
         ),
         (
             &["--kubernetes", "/nonexistent", "--http", &http],

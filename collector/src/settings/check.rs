@@ -4,7 +4,6 @@ use kipfix_service::settings::BadSettings;
 
 use super::Settings;
 use crate::emit::flow_log::FlowLogFormat;
-use crate::emit::forward;
 use crate::history::RingSettings;
 
 /// Maximum number of kept labels of pods, and of namespaces.
@@ -18,9 +17,6 @@ impl Settings {
             .map_err(|error| BadSettings::new(format!("history_rings: {error}")))?;
         self.check_flow_log()?;
         self.check_labels()?;
-        for target in &self.output.forward {
-            forward::check(target).map_err(BadSettings::new)?;
-        }
         self.http.tls.files()?;
         self.check_files()?;
         BadSettings::when(
@@ -149,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_invalid_setting_is_named_with_its_value_and_what_is_allowed() {
-        let cases: [(&[&str], &[&str]); 20] = [
+        let cases: [(&[&str], &[&str]); 24] = [
             (&["--flow-log-sample=0"], &["flow-log-sample", "0", "1–"]),
             (
                 &["--flow-log-filter=port == 53"],
@@ -189,6 +185,16 @@ mod tests {
                 &["--http-client-ca=people.crt"],
                 &["http_client_ca", "needs", "http_tls_cert"],
             ),
+            (
+                &["--tunnel-cidr=10.0.0.0"],
+                &["tunnel-cidr", "10.0.0.0", "CIDR"],
+            ),
+            (&["--metrics=x"], &["metrics", "JSON object"]),
+            (
+                &["--forward=stdout:"],
+                &["forward", "stdout:", "flow_log", "kafka://"],
+            ),
+            (&["--history=prometheus=x"], &["history", "http://"]),
             (&["--print-metrics"], &["print_metrics", "read"]),
             (&["--explain"], &["explain", "read"]),
             (

@@ -10,7 +10,7 @@ use kipfix_service::signals::{Stop, StopAtEnd};
 
 use crate::clock;
 use crate::inventory::cluster::{self, Access, Health, LabelSelectors, ProbeStatus};
-use crate::inventory::external::ExternalWatcher;
+use crate::inventory::external::{ExternalError, ExternalWatcher, NamedCidr};
 use crate::inventory::file::{self, Inventory};
 use crate::inventory::{IndexSnapshot, IndexWriter, NodeId};
 use crate::pipeline::Observers;
@@ -53,6 +53,21 @@ pub(super) fn read(settings: &Settings) -> Result<Inventory, Failure> {
         "inventory file loaded"
     );
     Ok(inventory)
+}
+
+/// Reads the files of external addresses. `cidrs` are those of the inventory file.
+pub(super) fn external(
+    settings: &Settings,
+    cidrs: Vec<NamedCidr>,
+) -> Result<ExternalWatcher, BadSettings> {
+    ExternalWatcher::new(&settings.external_sources(cidrs)).map_err(|error| {
+        let setting = match &error {
+            ExternalError::File { path, .. } if settings.external.geoip.contains(path) => "geoip",
+            ExternalError::File { .. } => "cloud_ranges",
+            ExternalError::Cidr { .. } => "cidr",
+        };
+        BadSettings::new(format!("{setting}: {error}"))
+    })
 }
 
 /// Reloads changed files of external addresses until the stop.

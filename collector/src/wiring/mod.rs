@@ -26,7 +26,6 @@ use kipfix_service::sync::lock;
 
 use crate::api::{Api, BearerToken};
 use crate::history::HistoryEngine;
-use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::Inventory;
 use crate::metrics::Totals;
 use crate::outputs::Outputs;
@@ -74,8 +73,7 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
     // Files of settings are read before anything is opened.
     let policies = settings.exporter_policies()?;
     let Inventory { mut writer, cidrs } = inventory::read(&settings)?;
-    let external =
-        ExternalWatcher::new(&settings.external_sources(cidrs)).map_err(BadSettings::new)?;
+    let external = inventory::external(&settings, cidrs)?;
     let token = load_token(&settings)?;
     let engine = settings.engine()?;
     let access = inventory::access(&settings)?;

@@ -37,7 +37,7 @@ impl Settings {
         )?;
         BadSettings::when(
             capture.read.is_some() && !capture.interface.is_empty(),
-            "read and interface exclude each other: capture a file or interfaces",
+            "interface: not allowed with read",
         )?;
         self.check_targets()?;
         self.admin.tls.files()?;

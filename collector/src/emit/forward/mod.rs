@@ -210,21 +210,3 @@ pub fn encoding(
         profile,
     }
 }
-
-/// Checks that records can be forwarded to a target: as IPFIX, and not to stdout.
-///
-/// # Errors
-/// A message that names what is allowed.
-pub fn check(target: &ForwardTarget) -> Result<(), String> {
-    let ForwardKind::Messages(target) = &target.kind else {
-        return Ok(());
-    };
-    let is_ipfix = target.version() == flowproto::exporter::Version::Ipfix;
-    if is_ipfix && !matches!(target.kind, TargetKind::Stdout) {
-        return Ok(());
-    }
-    Err(format!(
-        "invalid forward target {target}: must be udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or \
-         file:PATH, in IPFIX, kafka://BROKER/TOPIC or clickhouse://HOST/DATABASE/TABLE; for JSON in a file use flow_log"
-    ))
-}
