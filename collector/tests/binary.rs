@@ -10,7 +10,7 @@
 mod program;
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -222,7 +222,10 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
     std::fs::write(&broken, "nodes:\n- {name: a, address: 10.0.0.1}\n").unwrap();
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let url = format!("udp://{}", taken.local_addr().unwrap());
-    let cases: [(&[&str], i32, &[&str]); 8] = [
+    // What a file has is checked before a port is opened.
+    let taken_http = TcpListener::bind("127.0.0.1:0").unwrap();
+    let http = taken_http.local_addr().unwrap().to_string();
+    let cases: [(&[&str], i32, &[&str]); 9] = [
         (
             &["--listen", "tcp://x:1"],
             64,
@@ -244,17 +247,17 @@ fn mistakes_are_one_sentence_with_the_right_exit_code() {
             &["inventory", "/nonexistent"],
         ),
         (
-            &[
-                "--exporters",
-                broken.to_str().unwrap(),
-                "--http",
-                "127.0.0.1:0",
-            ],
+            &["--exporters", broken.to_str().unwrap(), "--http", &http],
             64,
             &["exporters", "line 1", "nodes"],
         ),
         (
-            &["--kubernetes", "/nonexistent", "--http", "127.0.0.1:0"],
+            &["--geoip", "/nonexistent", "--http", &http],
+            64,
+            &["geoip: /nonexistent: cannot be read"],
+        ),
+        (
+            &["--kubernetes", "/nonexistent", "--http", &http],
             64,
             &["kubernetes", "/nonexistent", "auto, off"],
         ),

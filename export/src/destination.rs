@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::counters::TargetCounters;
+use crate::counters::{LossReason, TargetCounters};
 use crate::names::TargetName;
 use crate::own_endpoints::OwnEndpoints;
 use crate::shutdown::ShutdownDeadline;
@@ -18,4 +18,15 @@ pub struct Destination {
     pub own_endpoints: Arc<OwnEndpoints>,
     /// What was sent and lost.
     pub counters: TargetCounters,
+}
+
+impl Destination {
+    /// Why records are lost without a connection or socket.
+    pub(crate) fn unavailable(&self) -> LossReason {
+        if self.name.address().is_none() {
+            LossReason::Unresolved
+        } else {
+            LossReason::Unreachable
+        }
+    }
 }

@@ -25,13 +25,14 @@ pub struct SpreadExporter<E: Encoding> {
     name: TargetName,
     revision: u64,
     open: OpenDestination<RecordOf<E>>,
-    destinations: Vec<Destination<RecordOf<E>>>,
+    destinations: Vec<AddressExporter<RecordOf<E>>>,
     counters: TargetCounters,
     failed: bool,
 }
 
+/// The exporter of one address.
 #[derive(Debug)]
-struct Destination<R> {
+struct AddressExporter<R> {
     address: SocketAddr,
     /// Hash of the address.
     hash: u64,
@@ -93,7 +94,7 @@ impl<E: Encoding> SpreadExporter<E> {
                 continue;
             }
             match (self.open)(address) {
-                Ok(exporter) => self.destinations.push(Destination {
+                Ok(exporter) => self.destinations.push(AddressExporter {
                     address,
                     hash: hash_of_address(address),
                     exporter,

@@ -23,7 +23,7 @@ const FILE_TIMES: Within<Span> = within(Span::SECOND, Span::YEAR);
 /// Number of complete files that are kept.
 const KEPT_FILES: Within<NonZeroUsize> =
     within(NonZeroUsize::MIN, NonZeroUsize::MIN.saturating_add(999_999));
-const ROTATION_PARAMETERS: [&str; 3] = ["rotate-size", "rotate-every", "keep"];
+
 /// A destination of records, parsed from a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -117,13 +117,9 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, BadSettings> {
         let (kind, profile) = parsed(text).map_err(|problem| {
+            let form = form(text);
             BadSettings::new(format!(
-                "invalid export target {text:?}: {problem}: must be \
-                 udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_SECOND&\
-                 spread=true&profile=all|registered], \
-                 tcp://HOST:PORT[?rate=…&spread=…&profile=…], \
-                 tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE&rate=…&spread=…&profile=…], \
-                 file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N&profile=…] or stdout:"
+                "invalid export target {text:?}: {problem}: must be {form}"
             ))
         })?;
         Ok(Self {
@@ -134,12 +130,32 @@ impl FromStr for Target {
     }
 }
 
+/// What a URL of the scheme of `text` looks like.
+fn form(text: &str) -> &'static str {
+    match text.split(':').next() {
+        Some("udp") => {
+            "udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_SECOND&spread=true&\
+             profile=all|registered]"
+        }
+        Some("tcp") => {
+            "tcp://HOST:PORT[?rate=RECORDS_PER_SECOND&spread=true&profile=all|registered]"
+        }
+        Some("tls") => {
+            "tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE&rate=RECORDS_PER_SECOND&spread=true&\
+             profile=all|registered]"
+        }
+        Some("file") => {
+            "file:PATH[?rotate-size=SIZE&rotate-every=DURATION&keep=N&profile=all|registered]"
+        }
+        _ => "udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, file:PATH or stdout:",
+    }
+}
+
 fn parsed(text: &str) -> Result<(TargetKind, Profile), String> {
     if text == "stdout:" {
         return Ok((TargetKind::Stdout, Profile::All));
     }
     let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
-    let mut parameters = Parameters::default();
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let allowed: &[&str] = match scheme {
         "udp" => &["version", "profile", "mtu", "rate", "spread"],
@@ -150,9 +166,7 @@ fn parsed(text: &str) -> Result<(TargetKind, Profile), String> {
         "dtls" => return Err("DTLS is not supported and not planned; use tls".to_owned()),
         _ => return Err("unknown scheme".to_owned()),
     };
-    for parameter in Parameter::all(query) {
-        parameters.set(&parameter, allowed, scheme)?;
-    }
+    let parameters = Parameters::of(query, allowed, scheme)?;
     if scheme != "udp" && parameters.version != Version::Ipfix {
         return Err(format!("invalid version for {scheme}: must be ipfix"));
     }
@@ -199,16 +213,14 @@ fn place_of(scheme: &str, place: &str, parameters: Parameters) -> Result<TargetK
     })
 }
 
-/// Parses a file without its scheme: `PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N]`.
+/// Parses a file without its scheme: `PATH[?rotate-size=SIZE&rotate-every=DURATION&keep=N]`.
 ///
 /// # Errors
 /// What is wrong, and what is allowed.
 pub fn parse_file(text: &str) -> Result<(PathBuf, Rotation), String> {
     let (place, query) = text.split_once('?').unwrap_or((text, ""));
-    let mut parameters = Parameters::default();
-    for parameter in Parameter::all(query) {
-        parameters.set(&parameter, &ROTATION_PARAMETERS, "file")?;
-    }
+    let allowed = ["rotate-size", "rotate-every", "keep"];
+    let parameters = Parameters::of(query, &allowed, "file")?;
     file_of(place, parameters.rotation)
 }
 
@@ -236,18 +248,21 @@ struct Parameters {
 }
 
 impl Parameters {
-    /// Takes a parameter, if `allowed` has its name.
-    fn set(
-        &mut self,
-        parameter: &Parameter<'_>,
-        allowed: &[&str],
-        scheme: &str,
-    ) -> Result<(), String> {
-        let name = parameter.name();
-        if !allowed.contains(&name) {
-            return Err(format!("unknown parameter {name:?} of {scheme}"));
+    /// The parameters of a query. Those of `scheme` are `allowed`.
+    fn of(query: &str, allowed: &[&str], scheme: &str) -> Result<Self, String> {
+        let mut parameters = Self::default();
+        for parameter in Parameter::all(query) {
+            let name = parameter.name();
+            if !allowed.contains(&name) || !parameters.take(&parameter)? {
+                return Err(format!("unknown parameter {name:?} of {scheme}"));
+            }
         }
-        match name {
+        Ok(parameters)
+    }
+
+    /// Takes a parameter. Returns false for an unknown one.
+    fn take(&mut self, parameter: &Parameter<'_>) -> Result<bool, String> {
+        match parameter.name() {
             "version" => {
                 self.version = match &*parameter.text() {
                     "ipfix" | "10" => Version::Ipfix,
@@ -269,10 +284,9 @@ impl Parameters {
             "rotate-size" => self.rotation.size = Some(parameter.within(&FILE_SIZES)?.bytes()),
             "rotate-every" => self.rotation.every = Some(parameter.within(&FILE_TIMES)?),
             "keep" => self.rotation.keep = Some(parameter.within(&KEPT_FILES)?),
-            _ if self.credentials.take(parameter)? => {}
-            _ => return Err(format!("unknown parameter {name:?}")),
+            _ => return self.credentials.take(parameter),
         }
-        Ok(())
+        Ok(true)
     }
 }
 

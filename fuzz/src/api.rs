@@ -44,7 +44,7 @@ static API: LazyLock<(Router, Runtime)> = LazyLock::new(|| {
         .enable_all()
         .build()
         .unwrap();
-    let api = Api::new(scrape(), 0, (None, None), Stop::new().unwrap());
+    let api = Api::new(scrape(), 0, None, None, Stop::new().unwrap());
     (api.router(), runtime)
 });
 

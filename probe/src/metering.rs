@@ -96,14 +96,8 @@ impl Metering {
             if !more {
                 capture.poll(&self.stop);
             }
+            self.learn(&mut capture);
             let (pipeline, records) = (&mut self.pipeline, &mut self.records);
-            // Translations and names are to be known before the conversation begins.
-            capture.dispatch_conntrack(|event, time| pipeline.conntrack(event, time));
-            capture.dispatch_first_packets(|frame, point| {
-                pipeline.enqueue_first_packet(frame, point);
-            });
-            pipeline.flush_first_packets();
-            capture.dispatch_dns_answers(|frame| pipeline.dns_answer(frame));
             more = capture.dispatch(|frame, point| pipeline.enqueue(frame, point, records));
             pipeline.tick(wall_clock_ns().saturating_sub(CLOCK_LAG_NS), records);
             records.cycle();
@@ -122,16 +116,20 @@ impl Metering {
                 self.follow_interfaces(&capture);
             }
         }
+        self.learn(&mut capture);
         let (pipeline, records) = (&mut self.pipeline, &mut self.records);
-        capture.dispatch_conntrack(|event, time| pipeline.conntrack(event, time));
-        capture.dispatch_first_packets(|frame, point| {
-            pipeline.enqueue_first_packet(frame, point);
-        });
-        pipeline.flush_first_packets();
-        capture.dispatch_dns_answers(|frame| pipeline.dns_answer(frame));
         capture.drain(|frame, point| pipeline.enqueue(frame, point, records));
         pipeline.flush(records);
         self.publish_live(&mut capture);
+    }
+
+    /// Reads translations and names, which are to be known before their conversation begins.
+    fn learn(&mut self, capture: &mut LiveCapture) {
+        let pipeline = &mut self.pipeline;
+        capture.dispatch_conntrack(|event, time| pipeline.conntrack(event, time));
+        capture.dispatch_first_packets(|frame, point| pipeline.enqueue_first_packet(frame, point));
+        pipeline.flush_first_packets();
+        capture.dispatch_dns_answers(|frame| pipeline.dns_answer(frame));
     }
 
     /// Meters a savefile to its end, or until the stop.

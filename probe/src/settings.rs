@@ -33,33 +33,29 @@ pub use top_flags::{TopFlags, TopView};
 #[derive(Debug, Parser)]
 #[command(
     version,
-    max_term_width = 110,
+    max_term_width = 100,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = "Examples:
   kipfix-probe --interface eth0 --export udp://collector.example:4739
-      meters eth0 and exports to a collector
+      meter eth0 and export to a collector
   kipfix-probe --export tls://collector:4740?ca=ca.pem --export udp://127.0.0.1:2055?version=9
-      exports IPFIX over TLS to one collector and NetFlow v9 to another
+      export IPFIX over TLS to one collector and NetFlow v9 to another
   kipfix-probe --read capture.pcap --export stdout:
-      prints the flow records of a capture file, one JSON object a line
+      print the flow records of a capture file, one JSON object a line
 
 Every flag can also be set in the --config file (max_flows: 100000) and in the environment
 (KIPFIX_PROBE__MAX_FLOWS=100000, lists separated by commas). Flags override the environment, which
-overrides the file. Exit codes: 0 stopped on request, or end of the file; 64 invalid settings;
-1 cannot start, a stage failed, or the file is truncated or corrupt."
+overrides the file. Durations have a unit: 100ms, 60s, 1h30m, 2d. Sizes can have K, M or G.
+Exit codes: 0 stopped on request, or the file was read; 64 invalid settings; 1 cannot start, a stage
+failed, or the file was not read to its end."
 )]
 pub struct Flags {
-    /// Settings file: YAML with the names of these flags, '_' instead of '-'
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = "Operation",
-        display_order = 0
-    )]
+    /// Settings file in YAML, with the names of these flags, _ instead of -
+    #[arg(long, value_name = "FILE", help_heading = "General", display_order = 0)]
     pub config: Option<PathBuf>,
-    /// Print the effective settings and exit
-    #[arg(long, help_heading = "Operation", display_order = 1)]
+    /// Print the effective settings as a valid --config file, and exit
+    #[arg(long, help_heading = "General", display_order = 1)]
     pub check: bool,
 
     /// Another task instead.
@@ -97,12 +93,13 @@ pub struct Settings {
     #[command(flatten)]
     #[serde(flatten)]
     pub admin: AdminFlags,
-    /// Log lines on stderr: text or json; RUST_LOG sets the level
+    /// Format of the log on stderr: text or json. RUST_LOG sets the level
     #[arg(
         long,
         value_name = "FORMAT",
+        hide_possible_values = true,
         default_value = "text",
-        help_heading = "Operation"
+        help_heading = "General"
     )]
     pub log_format: LogFormat,
 }

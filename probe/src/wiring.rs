@@ -76,37 +76,14 @@ pub(crate) fn meter(
     permission::lower();
     let metrics = Arc::new(metrics);
     // Whatever can fail is opened before anything runs.
-    let admin = match settings.admin.admin {
-        Some(address) => {
-            let listener = Listener::bind("admin", address.0)?;
-            Some(listener.with_tls("admin_tls", settings.admin.tls.files()?.as_ref())?)
-        }
-        None => None,
-    };
-    let savefile = match &settings.capture.read {
-        Some(path) => {
-            let savefile = Savefile::open(path, settings.capture.filter.as_deref(), stop);
-            Some(savefile.with_context(|| format!("read {}", path.display()))?)
-        }
-        None => None,
-    };
-    let prepared: Vec<PreparedTarget> = settings
-        .exporting
-        .export
-        .iter()
-        .map(|target| PreparedTarget::new(target, metrics.targets()))
-        .collect();
-    let first_resolution = if savefile.is_some() {
-        FirstResolution::Required
-    } else {
-        FirstResolution::Awaited
-    };
-    let hosts = prepared.iter().filter_map(|target| target.name().cloned());
-    names::watch(hosts.collect(), "export", first_resolution, stop)?;
+    let admin = bind_admin(settings)?;
+    let savefile = open_savefile(settings, stop)?;
+    let prepared = prepare_targets(settings, &metrics, stop)?;
     let own_endpoints = Arc::new(OwnEndpoints::default());
     let report = Arc::new(MeteringReport::default());
     let mut targets = open_targets(settings, &prepared, &own_endpoints, &report, stop)?;
     targets.extend(more_targets);
+    // Last, so that the kernel filters exclude the sessions of the targets.
     let source = match savefile {
         Some(savefile) => Source::File(Box::new(savefile)),
         None => {
@@ -162,6 +139,43 @@ pub(crate) fn meter(
     let file = settings.capture.read.as_deref().unwrap_or(Path::new(""));
     outcome.with_context(|| format!("read {}", file.display()))?;
     Ok(())
+}
+
+fn bind_admin(settings: &Settings) -> Result<Option<Listener>, Failure> {
+    let Some(address) = settings.admin.admin else {
+        return Ok(None);
+    };
+    let listener = Listener::bind("admin", address.0)?;
+    let files = settings.admin.tls.files()?;
+    listener.with_tls("admin_tls", files.as_ref()).map(Some)
+}
+
+fn open_savefile(settings: &Settings, stop: &Stop) -> anyhow::Result<Option<Savefile>> {
+    let Some(path) = &settings.capture.read else {
+        return Ok(None);
+    };
+    let savefile = Savefile::open(path, settings.capture.filter.as_deref(), stop);
+    let savefile = savefile.with_context(|| format!("read {}", path.display()))?;
+    Ok(Some(savefile))
+}
+
+/// Creates the targets, and resolves their names; for a savefile, before the first record.
+fn prepare_targets(
+    settings: &Settings,
+    metrics: &Metrics,
+    stop: &Stop,
+) -> anyhow::Result<Vec<PreparedTarget>> {
+    let targets = settings.exporting.export.iter();
+    let prepared: Vec<_> = targets
+        .map(|target| PreparedTarget::new(target, metrics.targets()))
+        .collect();
+    let first_resolution = match settings.capture.read {
+        Some(_) => FirstResolution::Required,
+        None => FirstResolution::Awaited,
+    };
+    let hosts = prepared.iter().filter_map(|target| target.name().cloned());
+    names::watch(hosts.collect(), "export", first_resolution, stop)?;
+    Ok(prepared)
 }
 
 /// Meters each capture on a thread, the first one on this thread, until the stop.
@@ -247,7 +261,6 @@ fn serve_admin(
     is_live: bool,
     stop: &Stop,
 ) -> anyhow::Result<()> {
-    let listener = listener.with_metrics(metrics.http().clone());
     let (address, scheme) = (listener.local_address(), listener.scheme());
     let (registry, consistent) = (metrics.registry().clone(), metrics.consistency());
     let interfaces = is_live.then(|| metrics.interfaces());
@@ -267,7 +280,7 @@ fn serve_admin(
         },
     );
     listener
-        .serve(router, stop.clone())
+        .serve(router, metrics.http().clone(), stop.clone())
         .context("cannot start the admin thread")?;
     info!(%address, scheme, "serving /metrics, /livez and /readyz");
     Ok(())

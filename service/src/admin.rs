@@ -89,6 +89,7 @@ mod tests {
 
     use super::*;
     use crate::exposition::{CHUNK_OCTETS, Written};
+    use crate::metric_maker::MetricMaker;
     use crate::signals::Stop;
 
     struct Served {
@@ -123,8 +124,9 @@ mod tests {
             let listener = Listener::bind("admin", "127.0.0.1:0".parse().unwrap()).unwrap();
             let address = listener.local_address();
             let stop = Stop::new().unwrap();
+            let counters = HttpMetrics::new(&MetricMaker::new("test")).unwrap();
             let thread = listener
-                .serve(router(metrics, readiness), stop.clone())
+                .serve(router(metrics, readiness), counters, stop.clone())
                 .unwrap();
             Self {
                 address,

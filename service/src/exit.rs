@@ -23,17 +23,28 @@ pub struct BadSettings(String);
 impl BadSettings {
     /// Creates the error from a sentence without a capital at its start and a full stop at its end.
     #[must_use]
-    pub fn new(sentence: impl Into<String>) -> Self {
-        Self(sentence.into())
+    pub fn new(sentence: impl ToString) -> Self {
+        Self(sentence.to_string())
+    }
+
+    /// Returns the error with this sentence if `is_invalid`, for the rules between settings.
+    ///
+    /// # Errors
+    /// `is_invalid` is true.
+    pub fn when(is_invalid: bool, sentence: impl ToString) -> Result<(), Self> {
+        if is_invalid {
+            Err(Self::new(sentence))
+        } else {
+            Ok(())
+        }
     }
 }
 
 /// The reason for a failed exit, by its exit code.
 #[derive(Debug)]
 pub enum Failure {
-    /// Invalid settings: a sentence with the setting, the value and the allowed values. Exit code
-    /// 64.
-    BadSettings(String),
+    /// Invalid settings. Exit code 64.
+    BadSettings(BadSettings),
     /// Startup failed, or a stage failed. Exit code 1.
     Failed(anyhow::Error),
 }
@@ -52,7 +63,7 @@ impl Failure {
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
-            Self::BadSettings(sentence) => one_line(sentence),
+            Self::BadSettings(BadSettings(sentence)) => one_line(sentence),
             Self::Failed(error) => one_line(&format!("{error:#}")),
         }
     }
@@ -73,7 +84,7 @@ pub fn check_stdout(written: std::io::Result<()>, failure: &'static str) -> Resu
 
 impl From<BadSettings> for Failure {
     fn from(bad: BadSettings) -> Self {
-        Self::BadSettings(bad.to_string())
+        Self::BadSettings(bad)
     }
 }
 
@@ -130,9 +141,7 @@ fn parse_from(
                 Some(ContextValue::String(flag)) => format!("; similar: {flag}"),
                 _ => String::new(),
             };
-            Ending::Bad(Failure::BadSettings(format!(
-                "{sentence}{similar} (see --help)"
-            )))
+            Ending::Bad(BadSettings::new(format!("{sentence}{similar} (see --help)")).into())
         }
     })
 }
@@ -216,7 +225,7 @@ mod tests {
     fn exit_codes_follow_the_failure() {
         assert_eq!(run(|| Ok(())), ExitCode::SUCCESS);
         assert_eq!(
-            run(|| Err(Failure::BadSettings("x".into()))),
+            run(|| Err(BadSettings::new("x").into())),
             ExitCode::from(64)
         );
         assert_eq!(run(|| Err(anyhow::anyhow!("x").into())), ExitCode::from(1));

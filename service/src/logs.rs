@@ -2,12 +2,13 @@
 
 use std::io::IsTerminal;
 
+use clap::ValueEnum;
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-use crate::settings::BadSettings;
-
 /// The format of a log line. Default: text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Human-readable text.
     #[default]
@@ -15,31 +16,6 @@ pub enum LogFormat {
     /// One JSON object per line.
     Json,
 }
-
-impl std::fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
-    }
-}
-
-impl std::str::FromStr for LogFormat {
-    type Err = BadSettings;
-
-    fn from_str(text: &str) -> Result<Self, BadSettings> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(BadSettings::new(format!(
-                "invalid log format {text:?}: must be text or json"
-            ))),
-        }
-    }
-}
-
-crate::text_setting!(LogFormat);
 
 /// Starts logging. `RUST_LOG` is the filter; `default` is the filter if it is not set or invalid.
 /// `quiet`: targets that are off unless `RUST_LOG` names them. Colours are used on a terminal only. A
@@ -88,18 +64,6 @@ mod tests {
         assert_eq!(named, "runtime=off,info,client=warn");
         EnvFilter::try_new(named).unwrap();
         EnvFilter::try_new(directives("", &quiet)).unwrap();
-    }
-
-    #[test]
-    fn a_format_parses_its_own_text_and_refuses_others() {
-        for format in [LogFormat::Text, LogFormat::Json] {
-            assert_eq!(format.to_string().parse::<LogFormat>().unwrap(), format);
-        }
-        let error = "xml".parse::<LogFormat>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "invalid log format \"xml\": must be text or json"
-        );
     }
 
     #[test]

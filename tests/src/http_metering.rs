@@ -87,8 +87,7 @@ impl HttpMetering {
 
     /// The metrics of the collector (port 8080) or the probe (port 9473).
     pub fn scrape(&self, port: u16) -> Scrape {
-        let address = format!("127.0.0.1:{port}").parse().expect("an address");
-        Scrape::in_namespace(self.client.name(), address)
+        self.client.scrape(&format!("127.0.0.1:{port}"))
     }
 
     /// The sum of a family from the client to the server.

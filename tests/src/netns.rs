@@ -1,10 +1,15 @@
 //! Network namespaces for live tests. Traffic never leaves them.
 
+use std::fs::File;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use nix::sched::{CloneFlags, setns};
+
 use crate::program::{self, PATIENCE};
+use crate::scrape::{self, Scrape};
 use crate::skip;
 
 /// A namespace that is deleted when the test ends.
@@ -37,19 +42,25 @@ impl Namespace {
     /// Waits until a daemon of kipfix in the namespace is ready, by its HTTP port on 127.0.0.1. A probe is ready when it
     /// captures: the kernel lists a packet socket before that.
     pub fn wait_until_ready(&self, port: u16) {
-        let request = format!(
-            "exec 3<>/dev/tcp/127.0.0.1/{port}; \
-             printf 'GET /readyz HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' >&3; cat <&3"
-        );
-        let is_ready = || {
-            let answer = program::ended(self.command("bash -c").arg(&request)).stdout;
-            answer.starts_with(b"HTTP/1.1 200 ")
-        };
+        let address = format!("127.0.0.1:{port}");
+        let is_ready = || self.ask(&address, "/readyz").is_some();
         let name = self.name();
         assert!(
             program::eventually(PATIENCE, is_ready),
             "no daemon on port {port} of {name} is ready"
         );
+    }
+
+    /// The body of the response of a server in the namespace, if its status is 200.
+    pub fn ask(&self, address: &str, path: &str) -> Option<String> {
+        let address = address.parse().expect("an address");
+        inside(&self.0, || scrape::ask(address, path))
+    }
+
+    /// The metrics of a daemon in the namespace.
+    pub fn scrape(&self, address: &str) -> Scrape {
+        let text = self.ask(address, "/metrics");
+        Scrape::parse(&text.unwrap_or_else(|| panic!("no metrics from {address}")))
     }
 
     /// Creates a command for a kipfix binary in the namespace.
@@ -100,6 +111,18 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         drop(program::shell_words(&format!("ip netns del {}", self.0)).output());
     }
+}
+
+/// Runs `act` in a network namespace, on a thread of its own.
+pub fn inside<T: Send>(namespace: &str, act: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let file = File::open(Path::new("/run/netns").join(namespace)).expect("a namespace");
+            setns(file, CloneFlags::CLONE_NEWNET).expect("enters it");
+            act()
+        });
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 /// Runs a command line on the host.

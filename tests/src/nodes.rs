@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::images;
 use crate::netns;
 use crate::program::{self, is_installed};
+use crate::scrape;
 
 /// The external host by an address for which nodes SNAT egress traffic.
 pub const OUTSIDE: &str = "203.0.113.10";
@@ -164,6 +165,14 @@ impl Nodes {
             .arg("--")
             .arg(program);
         command
+    }
+
+    /// The body of the response of a server that `cp` reaches, if its status is 200.
+    pub fn ask(&self, address: &str, path: &str) -> Option<String> {
+        let address = address.parse().expect("an address");
+        netns::inside(&format!("{}-cp", self.scripts.name), || {
+            scrape::ask(address, path)
+        })
     }
 
     /// The address of a node's eth0.

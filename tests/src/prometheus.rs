@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::nodes::{Nodes, within};
 use crate::program::{self, Running};
+use crate::scrape::encoded;
 
 /// Pods reach it there, too.
 pub const ADDRESS: &str = "172.30.0.1:9090";
@@ -83,32 +84,17 @@ impl<'a> Prometheus<'a> {
             folder,
         };
         let ready = within(Duration::from_secs(30), || {
-            prometheus.ask("/-/ready", &[]).is_some()
+            nodes.ask(ADDRESS, "/-/ready").is_some()
         });
         let log = || fs::read_to_string(prometheus.folder.path().join("log")).unwrap_or_default();
         assert!(ready, "Prometheus is not ready: {}", log());
         prometheus
     }
 
-    fn ask(&self, path: &str, form: &[(&str, &str)]) -> Option<String> {
-        let mut curl = self.nodes.inside("cp", "curl");
-        curl.args(["--silent", "--fail-with-body", "--max-time", "10"]);
-        for (name, value) in form {
-            curl.arg("--data-urlencode").arg(format!("{name}={value}"));
-        }
-        let output = curl
-            .arg(format!("http://{ADDRESS}{path}"))
-            .output()
-            .expect("curl runs");
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
     /// The series of a query: labels and value.
     pub fn query(&self, query: &str) -> Vec<(Value, f64)> {
-        let answer = self.ask("/api/v1/query", &[("query", query)]);
+        let path = format!("/api/v1/query?query={}", encoded(query));
+        let answer = self.nodes.ask(ADDRESS, &path);
         let answer: Value = answer
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_else(|| panic!("Prometheus rejects {query}"));

@@ -2,9 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
 
-use crate::program::{self, PATIENCE};
+use crate::program::PATIENCE;
 
 /// The samples of a scrape.
 #[derive(Debug, Default)]
@@ -19,18 +18,6 @@ impl Scrape {
     /// Reads the metrics of a daemon.
     pub fn of(address: SocketAddr) -> Self {
         Self::parse(&body(get(address, "/metrics", "")))
-    }
-
-    /// Reads the metrics of a daemon whose address exists in a network namespace only.
-    pub fn in_namespace(namespace: &str, address: SocketAddr) -> Self {
-        let mut curl = Command::new("ip");
-        curl.args(["netns", "exec", namespace, "bash", "-c"]);
-        curl.arg(format!(
-            "exec 3<>/dev/tcp/{}/{}; printf 'GET /metrics HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' >&3; cat <&3",
-            address.ip(),
-            address.port()
-        ));
-        Self::parse(&body(program::text(&mut curl)))
     }
 
     /// The sum over the series of a metric whose labels include all of `labels` (`key="value"`).
@@ -67,16 +54,27 @@ impl Scrape {
 
 /// Sends an HTTP/1.1 request and returns the whole response.
 pub fn get(address: SocketAddr, path: &str, headers: &str) -> Vec<u8> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connects");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    try_get(address, path, headers).expect("a response")
+}
+
+/// Sends an HTTP/1.1 request and returns the body of the response, if its status is 200.
+pub fn ask(address: SocketAddr, path: &str) -> Option<String> {
+    let response = try_get(address, path, "").ok()?;
+    response
+        .starts_with(b"HTTP/1.1 200 ")
+        .then(|| body(response))
+}
+
+fn try_get(address: SocketAddr, path: &str, headers: &str) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
-    )
-    .expect("sends");
+    )?;
     let mut response = Vec::new();
-    stream.read_to_end(&mut response).expect("a response");
-    response
+    stream.read_to_end(&mut response)?;
+    Ok(response)
 }
 
 /// Percent-encodes the value of a parameter.

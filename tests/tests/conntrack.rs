@@ -87,16 +87,13 @@ impl Node {
     }
 
     fn scrape(&self) -> Option<Scrape> {
-        let mut curl = self
-            .node
-            .command(&format!("curl -sf http://{ADMIN}/metrics"));
-        let text = String::from_utf8(curl.output().ok()?.stdout).ok()?;
+        let text = self.node.ask(ADMIN, "/metrics")?;
         Some(Scrape::parse(&text))
     }
 }
 
 fn missing() -> bool {
-    peers::missing(&["ip", "python3", "iptables", "curl"]) || netns::missing()
+    peers::missing(&["ip", "python3", "iptables"]) || netns::missing()
 }
 
 fn python(namespace: &Namespace, script: &str) {

@@ -27,8 +27,7 @@ for _ in range(400):
 
 /// The number of captured interfaces.
 fn captured(node: &Namespace) -> Option<u64> {
-    let mut curl = node.command(&format!("curl -sf http://{ADMIN}/metrics"));
-    let text = String::from_utf8(curl.output().ok()?.stdout).ok()?;
+    let text = node.ask(ADMIN, "/metrics")?;
     Some(Scrape::parse(&text).sum("kipfix_probe_interfaces", &[]))
 }
 
@@ -46,7 +45,7 @@ fn wait_for(node: &Namespace, count: u64) {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the test is about elapsed time")]
 fn an_interface_is_captured_when_it_appears_and_the_others_lose_nothing_when_it_vanishes() {
-    if missing(&["ip", "python3", "curl"]) || netns::missing() {
+    if missing(&["ip", "python3"]) || netns::missing() {
         return;
     }
     let _turn = take_turn();

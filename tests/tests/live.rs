@@ -164,9 +164,7 @@ fn two_observers(network: Network) {
         probe_on(&cluster.node_a, "node-a"),
         probe_on(&cluster.node_b, "node-b"),
     ];
-    let scrape = |node: &Namespace, port: u16, host: &str| {
-        Scrape::in_namespace(node.name(), format!("{host}:{port}").parse().unwrap())
-    };
+    let scrape = |node: &Namespace, port: u16, host: &str| node.scrape(&format!("{host}:{port}"));
     for node in [&cluster.node_a, &cluster.node_b] {
         node.wait_until_ready(9473);
     }

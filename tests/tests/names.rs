@@ -9,7 +9,6 @@ use kipfix_tests::certificates::Certificates;
 use kipfix_tests::netns::{self, Namespace, Resolver};
 use kipfix_tests::peers::missing;
 use kipfix_tests::program::{self, Running};
-use kipfix_tests::scrape::Scrape;
 use kipfix_tests::take_turn;
 use serde_json::Value;
 
@@ -238,10 +237,7 @@ fn external_peers_have_the_names_by_which_a_pod_reaches_them() {
         let has = records.iter().any(|record| record[member] == name);
         assert!(has, "{member} {name}");
     }
-    let scrape = |port: u16| {
-        let address = format!("127.0.0.1:{port}").parse().unwrap();
-        Scrape::in_namespace(cluster.node.name(), address)
-    };
+    let scrape = |port: u16| cluster.node.scrape(&format!("127.0.0.1:{port}"));
     let bytes = scrape(8080);
     for name in ["api.example.test", "db.example.test", "*.storage.test"] {
         let labels = [&format!("name=\"{name}\"")[..], "workload=\"client\""];

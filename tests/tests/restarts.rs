@@ -13,7 +13,6 @@ use kipfix_tests::certificates::Certificates;
 use kipfix_tests::flows::Flows;
 use kipfix_tests::netns::{self, Hosts, Namespace};
 use kipfix_tests::program::{PATIENCE, Running, eventually, is_installed};
-use kipfix_tests::scrape::Scrape;
 use kipfix_tests::{skip, take_turn};
 
 /// Datagrams of the load in a phase, in bursts.
@@ -118,7 +117,7 @@ fn the_counters_match_the_losses_when_either_side_restarts_under_load() {
         assert_eq!(after[at].lost, 0, "{what}");
     }
     for way in &stage.ways {
-        let scrape = way.scrape(&stage.far);
+        let scrape = stage.far.scrape(&way.http);
         let count = |name: &str| scrape.sum(&format!("kipfix_collector_{name}"), &[]);
         assert_eq!(count("sequence_lost_total"), 0, "{}", way.scheme);
         assert_eq!(count("unusable_total"), 0, "{}", way.scheme);
@@ -277,7 +276,7 @@ impl Stage {
     }
 
     fn counters(&self) -> Vec<Counters> {
-        let scrape = Scrape::in_namespace(self.near.name(), PROBE.parse().unwrap());
+        let scrape = self.near.scrape(PROBE);
         let counters = self.ways.iter().map(|way| {
             let target = format!("target=\"{}:", way.scheme);
             let of =
@@ -316,7 +315,7 @@ impl Stage {
         let is_equal = || {
             // A record of the host itself may follow at any time.
             sent = self.counters()[0].received;
-            let scrape = self.ways[0].scrape(&self.far);
+            let scrape = self.far.scrape(&self.ways[0].http);
             let of = "statistic=\"exported_records\"";
             reported = scrape.sum("kipfix_collector_exporter_reported", &[of]);
             reported == sent
@@ -357,7 +356,7 @@ impl Stage {
         event(self);
         load.wait(PATIENCE);
         let after = self.settled();
-        let dropped = Scrape::in_namespace(self.near.name(), PROBE.parse().unwrap());
+        let dropped = self.near.scrape(PROBE);
         for name in ["queue_records_lost", "packets_dropped"] {
             assert_eq!(dropped.sum(&format!("kipfix_probe_{name}_total"), &[]), 0);
         }
@@ -392,7 +391,7 @@ fn start_probe(near: &Namespace, ways: &[Way]) -> Running {
     };
     assert!(eventually(PATIENCE, connected));
     let has_targets = || {
-        let scrape = Scrape::in_namespace(near.name(), PROBE.parse().unwrap());
+        let scrape = near.scrape(PROBE);
         scrape.sum("kipfix_probe_target_connections", &[]) == 3
     };
     assert!(eventually(PATIENCE, has_targets));
@@ -440,9 +439,5 @@ impl Way {
         }
         assert_eq!(octets, OCTETS * packets, "{}", self.scheme);
         packets
-    }
-
-    fn scrape(&self, far: &Namespace) -> Scrape {
-        Scrape::in_namespace(far.name(), self.http.parse().unwrap())
     }
 }

@@ -154,7 +154,7 @@ fn by_kind(argument: &Arg) -> &'static [&'static str] {
         None | Some("BOOL" | "true|false") => SWITCHES,
         Some("N" | "OCTETS" | "PERCENT") => NUMBERS,
         Some("SIZE") => SIZES,
-        Some("SPAN" | "TIME") => SPANS,
+        Some("DURATION") => SPANS,
         Some("FILE") => FILES,
         kind => panic!("{:?} has no samples of {kind:?}", argument.get_long()),
     }

@@ -8,7 +8,6 @@ use std::process::Stdio;
 use kipfix_tests::netns::{self, Namespace};
 use kipfix_tests::peers::missing;
 use kipfix_tests::program::{self, Running};
-use kipfix_tests::scrape::Scrape;
 use kipfix_tests::take_turn;
 use serde_json::Value;
 
@@ -54,7 +53,7 @@ fn number(record: &Value, name: &str) -> u64 {
 
 #[test]
 fn threads_meter_every_packet_once_and_both_directions_together() {
-    if missing(&["ip", "python3", "curl"]) || netns::missing() {
+    if missing(&["ip", "python3"]) || netns::missing() {
         return;
     }
     let _turn = take_turn();
@@ -80,12 +79,8 @@ fn threads_meter_every_packet_once_and_both_directions_together() {
             .stdout(File::create(&records).unwrap())
             .stderr(File::create(&log).unwrap()),
     );
-    let scrape = || Scrape::in_namespace(node.name(), ADMIN.parse().unwrap());
-    let is_ready = || {
-        let mut curl = node.command(&format!("curl -sf http://{ADMIN}/readyz"));
-        curl.output().is_ok_and(|output| output.status.success())
-    };
-    assert!(program::eventually(program::PATIENCE, is_ready));
+    let scrape = || node.scrape(ADMIN);
+    node.wait_until_ready(9473);
     assert_eq!(scrape().sum("kipfix_probe_interfaces", &[]), 1);
     let mut server = node.command("python3 -c");
     let server = Running::start(server.arg(SERVER).stderr(Stdio::null()));

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::error::ApiError;
 use super::health::HealthJson;
 use super::limits::JSON;
-use super::parameters::{self, IsKnown, MAX_LIMIT, TimeParameters, number};
+use super::parameters::{self, IsKnown, MAX_LIMIT, TimeParameters, choice, number};
 use super::{Api, answer_octets};
 use crate::clock;
 use crate::history::{
@@ -74,24 +74,9 @@ impl Parameters {
             time: parameters::time(self.from.as_deref(), self.to.as_deref())?,
             group_by: parameters::group_by(self.group_by.as_deref(), DEFAULT_GROUP_BY, is_known)?,
             filter: parameters::filter(self.filter.as_deref(), is_known)?,
-            order: self.order()?,
+            order: choice("order", self.order.as_deref(), &Order::ALL)?,
             limit,
             points,
-        })
-    }
-
-    fn order(&self) -> Result<Order, ApiError> {
-        let Some(text) = self.order.as_deref() else {
-            return Ok(Order::default());
-        };
-        let mut all = Order::ALL.into_iter();
-        let found = all.find(|(name, _)| *name == text);
-        found.map(|(_, order)| order).ok_or_else(|| {
-            let names = Order::ALL.map(|(name, _)| name).join(", ");
-            ApiError::invalid(
-                "order",
-                format!("invalid order {text:?}: must be one of {names}"),
-            )
         })
     }
 }
@@ -127,17 +112,12 @@ fn run(api: &Api, query: &str) -> Result<Bytes, ApiError> {
         None => StoredEdge::has,
     };
     let parsed = parameters::parse::<Parameters>(query)?.query(is_known)?;
-    let (answer, generation) = answer_of(api, &parsed)?;
+    let (answer, generation) = answer(api, &parsed)?;
     let names: Vec<String> = parsed.group_by.iter().map(ToString::to_string).collect();
     let json = serde_json::to_vec(&EdgesJson::new(source(api), &names, &answer));
     let octets = Bytes::from(json.map_err(|_| ApiError::internal())?);
     api.edges.insert(generation, query, &octets);
     Ok(octets)
-}
-
-/// The answer of the history.
-pub(super) fn answer(api: &Api, query: &EdgesQuery) -> Result<EdgesAnswer, ApiError> {
-    answer_of(api, query).map(|(answer, _)| answer)
 }
 
 /// The name of the engine that answers.
@@ -162,7 +142,7 @@ pub(super) fn wait_for<T>(
 }
 
 /// The answer of the history, and the generation of its data.
-fn answer_of(api: &Api, query: &EdgesQuery) -> Result<(EdgesAnswer, u64), ApiError> {
+pub(super) fn answer(api: &Api, query: &EdgesQuery) -> Result<(EdgesAnswer, u64), ApiError> {
     if let Some(engine) = &api.engine {
         let generation = generation(api).unwrap_or_default();
         let answer = wait_for(engine.edges(query, clock::wall_milliseconds()))?;

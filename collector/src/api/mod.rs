@@ -63,7 +63,8 @@ impl Api {
     pub fn new(
         scrape: Arc<Scrape>,
         started: u64,
-        (token, engine): (Option<BearerToken>, Option<HistoryEngine>),
+        token: Option<BearerToken>,
+        engine: Option<HistoryEngine>,
         stop: Stop,
     ) -> Self {
         if token.is_some() {

@@ -63,6 +63,28 @@ pub(super) fn number<T: FromStr + PartialOrd + Display>(
     })
 }
 
+/// One of the named values, or the first of them.
+pub(super) fn choice<T: Copy>(
+    name: &str,
+    text: Option<&str>,
+    values: &[(&'static str, T)],
+) -> Result<T, ApiError> {
+    let mut named = values.iter();
+    let found = match text {
+        None => named.next(),
+        Some(text) => named.find(|(value, _)| *value == text),
+    };
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let text = text.unwrap_or_default();
+        let values: Vec<&str> = values.iter().map(|(value, _)| *value).collect();
+        let values = values.join(", ");
+        ApiError::invalid(
+            name,
+            format!("invalid {name} {text:?}: must be one of {values}"),
+        )
+    })
+}
+
 /// `from` and `to`.
 pub(super) fn time(from: Option<&str>, to: Option<&str>) -> Result<TimeBounds, ApiError> {
     /// Beyond the year 200,000.

@@ -22,10 +22,9 @@ pub(super) fn parse(
     others: &str,
     mut take: impl FnMut(&Parameter<'_>) -> Result<bool, String>,
 ) -> Result<(Url, ClientSettings), String> {
-    let mut url = Url::parse(text).map_err(|error| error.to_string())?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err("must begin with http:// or https:// and have a host".into());
-    }
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let mut url = url.ok_or("must begin with http:// or https:// and have a host")?;
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err("must not have a user, a password or a fragment".into());
     }

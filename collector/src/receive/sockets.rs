@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use kipfix_service::exit::Failure;
+use kipfix_service::exit::{BadSettings, Failure};
 
 use super::listen_url::ListenUrl;
 use super::tcp::{self, StreamListener};
@@ -30,6 +30,12 @@ pub struct Sockets {
 }
 
 impl Sockets {
+    /// True if there is any socket.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        !self.datagrams.is_empty() || !self.connections.is_empty()
+    }
+
     /// Binds all sockets.
     ///
     /// # Errors
@@ -39,10 +45,8 @@ impl Sockets {
         let mut sockets = Self::default();
         let mut tls = Vec::new();
         for url in urls {
-            tls.push(
-                tcp::tls(url)
-                    .map_err(|error| Failure::BadSettings(format!("listen: {url}: {error}")))?,
-            );
+            let loaded = tcp::tls(url);
+            tls.push(loaded.map_err(|error| BadSettings::new(format!("listen: {url}: {error}")))?);
         }
         // If port 0 was requested, the other workers share the port that the first one got.
         let mut addresses: Vec<_> = urls.iter().map(ListenUrl::address).collect();

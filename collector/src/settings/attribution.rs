@@ -30,12 +30,12 @@ pub struct AttributionFlags {
     /// Network whose addresses are ends of tunnels, in addition to the nodes. The inner packet of
     /// a tunnel is attributed only if both ends are nodes or in such a network, otherwise the
     /// outer packet. Repeatable
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", value_parser = cidr)]
     pub tunnel_cidr: Vec<IpNet>,
     /// Maximum time that a record waits for a sign that the other node of its flow is observed
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "10s",
         value_parser = within(Span::SECOND, Span::MINUTE),
     )]
@@ -44,7 +44,7 @@ pub struct AttributionFlags {
     /// Message, a node counts as not observed, and the records of the other node count
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "60s",
         value_parser = within(Span::SECOND, Span::HOUR),
     )]
@@ -61,7 +61,7 @@ pub struct AttributionFlags {
     /// How long a record waits for Kubernetes to report the pod that has its address
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "5s",
         value_parser = within(Span::ZERO, Span::MINUTE),
     )]
@@ -69,7 +69,7 @@ pub struct AttributionFlags {
     /// Maximum time after start to hold records until the initial Kubernetes list is loaded
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "30s",
         value_parser = within(Span::ZERO, Span::from_secs(600)),
     )]
@@ -77,7 +77,7 @@ pub struct AttributionFlags {
     /// How long a deleted pod, node or Service is retained for late records
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "5m",
         value_parser = within(Span::ZERO, Span::DAY),
     )]
@@ -86,7 +86,7 @@ pub struct AttributionFlags {
     /// time at which they arrive
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "10m",
         value_parser = within(Span::ZERO, Span::YEAR),
     )]
@@ -179,6 +179,11 @@ fn selector(text: &str) -> Result<String, &'static str> {
     let is_valid = labels(text).is_some();
     let selector = is_valid.then(|| text.to_owned());
     selector.ok_or("must be LABEL=VALUE, several separated by commas")
+}
+
+fn cidr(text: &str) -> Result<IpNet, &'static str> {
+    text.parse()
+        .map_err(|_| "must be a CIDR, e.g. 192.0.2.0/24")
 }
 
 fn label(text: &str) -> Result<String, String> {

@@ -1,12 +1,9 @@
 //! The rules between settings. What a single setting allows is the matter of its flag.
 
-use std::time::Duration;
-
 use kipfix_service::settings::BadSettings;
 
 use super::Settings;
 use crate::emit::flow_log::FlowLogFormat;
-use crate::emit::forward;
 use crate::history::RingSettings;
 
 /// Maximum number of kept labels of pods, and of namespaces.
@@ -15,68 +12,74 @@ const MAX_LABELS: usize = 32;
 impl Settings {
     /// Checks all settings. The error names the first invalid setting, its value and what is allowed.
     pub(super) fn check(&self) -> Result<(), BadSettings> {
-        let bad = |sentence: String| Err(BadSettings::new(sentence));
-        // A series must show its value before it is removed.
-        let (birth, idle) = (self.metrics.series_birth, self.metrics.series_idle);
-        if birth >= idle {
-            return bad(format!(
-                "invalid series_birth {birth}: must be less than series_idle {idle}"
-            ));
-        }
+        self.check_series()?;
         RingSettings::check(&self.history.history_rings)
             .map_err(|error| BadSettings::new(format!("history_rings: {error}")))?;
         self.check_flow_log()?;
         self.check_labels()?;
-        if self.output.print_metrics && self.input.read.is_empty() {
-            return bad("print_metrics: only allowed with read; live, scrape /metrics".into());
-        }
-        for target in &self.output.forward {
-            forward::check(target).map_err(BadSettings::new)?;
-        }
-        if self.input.explain && self.input.read.is_empty() {
-            return bad("explain: only allowed with read, which names the savefile".into());
-        }
-        if self.input.compare && !self.input.explain {
-            return bad("compare: only allowed with explain".into());
-        }
-        if self.input.state.is_some() && !self.input.read.is_empty() {
-            return bad("state: not allowed with read".into());
-        }
         self.http.tls.files()?;
-        let relays = !self.output.forward.is_empty() || !self.output.replicate.is_empty();
-        if self.history.history_file.is_some() && !self.input.read.is_empty() {
-            return bad("history_file: not allowed with read".into());
-        }
-        if self.history.history_file.is_some() && self.ring().is_none() {
-            return bad(
-                "history_file: not allowed with history_size 0 or history prometheus".into(),
-            );
-        }
-        if self.input.explain
-            && (self.output.print_metrics || self.output.flow_log.is_some() || relays)
-        {
-            return bad(
-                "explain: not allowed with flow_log, print_metrics, forward or replicate".into(),
-            );
-        }
-        if self.metrics.preset.is_empty() && self.metrics.metrics.is_empty() {
-            return bad(
-                "invalid preset []: must be some presets, or metrics must have some".into(),
-            );
-        }
+        self.check_files()?;
+        BadSettings::when(
+            self.input.listen.is_empty() && self.input.read.is_empty(),
+            "invalid listen []: must be some of udp://, tcp:// and tls://ADDRESS:PORT",
+        )
+    }
+
+    /// The rules of what reads or keeps files.
+    fn check_files(&self) -> Result<(), BadSettings> {
+        let (is_reading, explains) = (!self.input.read.is_empty(), self.input.explain);
+        let keeps_history = self.history.history_file.is_some();
+        let has_output = self.output.print_metrics
+            || self.output.flow_log.is_some()
+            || !self.output.forward.is_empty()
+            || !self.output.replicate.is_empty();
+        BadSettings::when(
+            self.output.print_metrics && !is_reading,
+            "print_metrics: only allowed with read; live, scrape /metrics",
+        )?;
+        BadSettings::when(
+            explains && !is_reading,
+            "explain: only allowed with read, which names the savefile",
+        )?;
+        BadSettings::when(
+            self.input.compare && !explains,
+            "compare: only allowed with explain",
+        )?;
+        BadSettings::when(
+            self.input.state.is_some() && is_reading,
+            "state: not allowed with read",
+        )?;
+        BadSettings::when(
+            keeps_history && is_reading,
+            "history_file: not allowed with read",
+        )?;
+        BadSettings::when(
+            keeps_history && self.ring().is_none(),
+            "history_file: only allowed with history ring, and history_size above 0",
+        )?;
+        BadSettings::when(
+            explains && has_output,
+            "explain: not allowed with flow_log, print_metrics, forward or replicate",
+        )
+    }
+
+    /// A series must show its value before it is removed.
+    fn check_series(&self) -> Result<(), BadSettings> {
+        let (birth, idle) = (self.metrics.series_birth, self.metrics.series_idle);
+        BadSettings::when(
+            birth >= idle,
+            format!("invalid series_birth {birth}: must be less than series_idle {idle}"),
+        )?;
+        BadSettings::when(
+            self.metrics.preset.is_empty() && self.metrics.metrics.is_empty(),
+            "invalid preset []: must be some presets, or metrics must have some",
+        )?;
         for family in self.families()? {
-            let idle = Duration::from_millis(family.rows.idle_milliseconds);
-            if self.metrics.series_birth.duration() >= idle {
-                return bad(format!(
-                    "metrics: {}: idle must be more than series_birth {}",
-                    family.name, self.metrics.series_birth
-                ));
-            }
-        }
-        if self.input.listen.is_empty() && self.input.read.is_empty() {
-            return bad(
-                "invalid listen []: must be some of udp://, tcp:// and tls://ADDRESS:PORT".into(),
-            );
+            let name = &family.name;
+            BadSettings::when(
+                birth.milliseconds() >= family.rows.idle_milliseconds,
+                format!("metrics: {name}: idle must be more than series_birth {birth}"),
+            )?;
         }
         Ok(())
     }
@@ -87,32 +90,33 @@ impl Settings {
             ("pod_labels", &kept.pods),
             ("namespace_labels", &kept.namespaces),
         ] {
-            if keys.len() > MAX_LABELS {
-                let count = keys.len();
-                return Err(BadSettings::new(format!(
+            let count = keys.len();
+            BadSettings::when(
+                count > MAX_LABELS,
+                format!(
                     "invalid {name}: {count} labels, with those that families read; at most \
                      {MAX_LABELS} are allowed"
-                )));
-            }
+                ),
+            )?;
         }
         Ok(())
     }
 
     fn check_flow_log(&self) -> Result<(), BadSettings> {
-        let bad = |sentence: String| Err(BadSettings::new(sentence));
+        let has_fields = !self.output.flow_log_fields.is_empty();
         for (name, is_set) in [
-            ("flow_log_fields", !self.output.flow_log_fields.is_empty()),
+            ("flow_log_fields", has_fields),
             ("flow_log_filter", self.output.flow_log_filter.is_some()),
         ] {
-            if is_set && self.output.flow_log.is_none() {
-                return bad(format!("{name}: only allowed with flow_log"));
-            }
+            BadSettings::when(
+                is_set && self.output.flow_log.is_none(),
+                format!("{name}: only allowed with flow_log"),
+            )?;
         }
-        let is_sentence = self.output.flow_log_format == FlowLogFormat::Kubezonnet;
-        if is_sentence && !self.output.flow_log_fields.is_empty() {
-            return bad("flow_log_fields: not allowed with flow_log_format kubezonnet".into());
-        }
-        Ok(())
+        BadSettings::when(
+            has_fields && self.output.flow_log_format == FlowLogFormat::Kubezonnet,
+            "flow_log_fields: not allowed with flow_log_format kubezonnet",
+        )
     }
 }
 
@@ -141,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_invalid_setting_is_named_with_its_value_and_what_is_allowed() {
-        let cases: [(&[&str], &[&str]); 20] = [
+        let cases: [(&[&str], &[&str]); 24] = [
             (&["--flow-log-sample=0"], &["flow-log-sample", "0", "1–"]),
             (
                 &["--flow-log-filter=port == 53"],
@@ -181,6 +185,16 @@ mod tests {
                 &["--http-client-ca=people.crt"],
                 &["http_client_ca", "needs", "http_tls_cert"],
             ),
+            (
+                &["--tunnel-cidr=10.0.0.0"],
+                &["tunnel-cidr", "10.0.0.0", "CIDR"],
+            ),
+            (&["--metrics=x"], &["metrics", "JSON object"]),
+            (
+                &["--forward=stdout:"],
+                &["forward", "stdout:", "flow_log", "kafka://"],
+            ),
+            (&["--history=prometheus=x"], &["history", "http://"]),
             (&["--print-metrics"], &["print_metrics", "read"]),
             (&["--explain"], &["explain", "read"]),
             (

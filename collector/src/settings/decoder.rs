@@ -41,7 +41,7 @@ pub struct DecoderFlags {
     /// How long records wait for their template
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "2m",
         value_parser = within(Span::ZERO, Span::HOUR),
     )]
@@ -50,7 +50,7 @@ pub struct DecoderFlags {
     /// sent nor used
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "2h",
         value_parser = within(Span::MINUTE, Span::YEAR),
     )]

@@ -17,10 +17,11 @@ Examples:
   kipfix-collector --read export.pcap --explain
       print every message, set and record of a capture, and every violation of the protocol
 
-Every flag is also a key of the --config file (with _ for -) and an environment variable
-(KIPFIX_COLLECTOR__ and the key in capitals; lists separated by commas).
-Exit codes: 0 stopped on request or done, 64 invalid settings, 1 start failed, a stage died or a
-file of --read was not read to its end.";
+Every flag can also be set in the --config file (max_series: 50000) and in the environment
+(KIPFIX_COLLECTOR__MAX_SERIES=50000, lists separated by commas). Flags override the environment,
+which overrides the file. Durations have a unit: 100ms, 60s, 1h30m, 2d. Sizes can have K, M or G.
+Exit codes: 0 stopped on request, or all files were read; 64 invalid settings; 1 cannot start, a
+stage failed, or a file was not read to its end.";
 
 /// Collects NetFlow and IPFIX, attributes flows to Kubernetes workloads, and serves Prometheus counters.
 #[derive(Debug, Parser)]
@@ -32,7 +33,7 @@ file of --read was not read to its end.";
     disable_help_subcommand = true
 )]
 pub struct Flags {
-    /// Settings file, YAML
+    /// Settings file in YAML, with the names of these flags, _ instead of -
     #[arg(long, value_name = "FILE", help_heading = "General", display_order = 0)]
     pub config: Option<PathBuf>,
     /// Print the effective settings as a valid --config file, and exit

@@ -14,17 +14,23 @@ use crate::history::{HistorySource, RingSettings};
 )]
 /// Flags of the history and of recent records.
 #[derive(Clone, Debug, Args, Serialize)]
-#[command(next_help_heading = "Output")]
+#[command(next_help_heading = "History")]
 pub struct HistoryFlags {
-    /// What answers the page and the API: ring is the memory of this collector. prometheus=URL
-    /// asks an engine with the HTTP API of Prometheus (Thanos, Mimir, VictoriaMetrics) that
-    /// scrapes all collectors; parameter token-file=FILE.
-    /// clickhouse=http[s]://HOST[:PORT]/DATABASE asks ClickHouse, with the tables that --forward
-    /// clickhouse:// fills; parameters user=NAME and password-file=FILE. Both: ca=FILE, cert=FILE
-    /// and key=FILE (a client certificate), and timeout=SPAN (30s)
+    /// What answers the page and the API:
+    /// - ring: the memory of this collector
+    /// - prometheus=URL: an engine with the HTTP API of Prometheus (Thanos,
+    ///   Mimir, VictoriaMetrics) that scrapes all collectors.
+    ///   token-file=FILE
+    /// - clickhouse=http[s]://HOST[:PORT]/DATABASE: ClickHouse, with the
+    ///   tables that --forward clickhouse:// fills. user=NAME,
+    ///   password-file=FILE
+    /// - both engines: ca=FILE, cert=FILE, key=FILE (PEM files),
+    ///   timeout=DURATION [30s]
+    /// - parameters follow after ?, separated by &
     #[arg(
         long,
         value_name = "ring|prometheus=URL|clickhouse=URL",
+        verbatim_doc_comment,
         default_value = "ring"
     )]
     pub history: HistorySource,

@@ -14,7 +14,7 @@ tls_flags! {
 
 /// Flags of the HTTP port.
 #[derive(Clone, Debug, Args, Serialize)]
-#[command(next_help_heading = "Output")]
+#[command(next_help_heading = "HTTP")]
 pub struct HttpFlags {
     /// Address of the page, the API, /metrics, /livez and /readyz
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:8080")]

@@ -17,12 +17,15 @@ use crate::receive::senders::AllowedExporters;
 #[derive(Clone, Debug, Args, Serialize)]
 #[command(next_help_heading = "Input")]
 pub struct InputFlags {
-    /// Address on which flow export is received: udp://ADDRESS:PORT (IPFIX, NetFlow v9, v7, v5, v1),
-    /// tcp://ADDRESS:PORT (IPFIX) or tls://ADDRESS:PORT?cert=FILE&key=FILE. With &client-ca=FILE
-    /// exporters must present a certificate signed by one of these CAs, with &client-name=NAME
-    /// (repeatable) one for that name. Changed files are reloaded. [::] is every address, also of
-    /// IPv4. Repeatable
-    #[arg(long, value_name = "URL", default_values = ["udp://[::]:4739", "udp://[::]:2055"])]
+    /// Address on which flow export is received; [::] is every address, also
+    /// of IPv4. Repeatable:
+    /// - udp://ADDRESS:PORT: IPFIX, NetFlow v9, v7, v5, v1
+    /// - tcp://ADDRESS:PORT: IPFIX
+    /// - tls://ADDRESS:PORT?cert=FILE&key=FILE: IPFIX. With &client-ca=FILE
+    ///   exporters must present a certificate signed by one of these CAs,
+    ///   with &client-name=NAME (repeatable) one for that name. Changed
+    ///   files are reloaded
+    #[arg(long, value_name = "URL", verbatim_doc_comment, default_values = ["udp://[::]:4739", "udp://[::]:2055"])]
     pub listen: Vec<ListenUrl>,
     /// Exporters that may send: a CIDR, an address, or nodes for the nodes of the cluster. Others
     /// are refused and counted. Repeatable [default: all]
@@ -76,7 +79,7 @@ pub struct InputFlags {
     /// Maximum time for a TLS handshake, and for the rest of a Message that has begun
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "10s",
         value_parser = within(Span::SECOND, Span::HOUR),
     )]
@@ -84,7 +87,7 @@ pub struct InputFlags {
     /// Time without a Message after which a connection is closed
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "30m",
         value_parser = within(Span::SECOND, Span::YEAR),
     )]

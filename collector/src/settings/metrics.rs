@@ -69,7 +69,7 @@ pub struct MetricFlags {
     /// Time without an addition after which a series is removed
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "1h",
         value_parser = within(Span::from_secs(300), Span::YEAR),
     )]
@@ -78,7 +78,7 @@ pub struct MetricFlags {
     /// include that value: at least the scrape interval. 0s shows the value at once
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "60s",
         value_parser = within(Span::ZERO, Span::HOUR),
     )]
@@ -109,7 +109,7 @@ pub struct MetricFlags {
     /// Probes report an idle connection for their connection timeout
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "1h",
         value_parser = within(Span::MINUTE, Span::YEAR),
     )]
@@ -117,7 +117,9 @@ pub struct MetricFlags {
 }
 
 fn family(text: &str) -> Result<FamilyDefinition, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        format!("must be a JSON object with name, help, value and labels: {error}")
+    })?;
     let name = value.get("name").and_then(Value::as_str);
     let name = name.unwrap_or_default().to_owned();
     serde_json::from_value(value).map_err(|error| format!("invalid family {name:?}: {error}"))

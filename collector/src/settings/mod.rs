@@ -65,6 +65,7 @@ pub struct Settings {
     #[arg(
         long,
         value_name = "FORMAT",
+        hide_possible_values = true,
         default_value = "text",
         help_heading = "General"
     )]

@@ -16,14 +16,14 @@ use crate::emit::replicate::ReplicaUrl;
 )]
 /// Flags of the output of records.
 #[derive(Clone, Debug, Args, Serialize)]
-#[command(next_help_heading = "Output")]
+#[command(next_help_heading = "Output of records")]
 pub struct OutputFlags {
-    /// Write every record as a line. file: takes rotate-size=SIZE, rotate-every=TIME and keep=N:
+    /// Write every record as a line. file: takes rotate-size=SIZE, rotate-every=DURATION and keep=N:
     /// a complete file is renamed to PATH with its time, and the oldest ones are removed. SIGHUP
     /// opens the file again, for logrotate
     #[arg(
         long,
-        value_name = "stdout:|file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N]"
+        value_name = "stdout:|file:PATH[?rotate-size=SIZE&rotate-every=DURATION&keep=N]"
     )]
     pub flow_log: Option<FlowLogTarget>,
     /// Format of the lines: json, logfmt (the same members as name=value), or kubezonnet (a
@@ -63,19 +63,23 @@ pub struct OutputFlags {
         value_parser = within(Size::kib(4), Size::gib(4)),
     )]
     pub flow_log_queue: Size,
-    /// Send records as IPFIX with the names of their endpoints (Antrea's elements, and kipfix's
-    /// own where there is no public one). profile=registered sends registered elements of fixed
-    /// length only, for tools that do not read others. tls:// takes ca=FILE, cert=FILE and
-    /// key=FILE; file: takes rotate-size=SIZE, rotate-every=TIME and keep=N.
-    /// kafka://BROKER[:PORT][,BROKER]/TOPIC sends one message per record: format=protobuf|json,
-    /// compression=lz4|gzip|none, linger=SPAN, queue=SIZE, tls=true, ca=FILE, cert=FILE,
-    /// key=FILE, user=NAME, password-file=FILE, mechanism=plain|scram-sha-256|scram-sha-512.
-    /// clickhouse://HOST[:PORT]/DATABASE/TABLE inserts one row per record: interval=SPAN,
-    /// batch=SIZE, and compression, queue, TLS and user as for Kafka. Repeatable
-    #[arg(
-        long,
-        value_name = "udp://HOST:PORT|tcp://...|tls://...|file:PATH|kafka://...|clickhouse://..."
-    )]
+    /// Send records with the names of their endpoints. Repeatable:
+    /// - udp://HOST:PORT, tcp://HOST:PORT: IPFIX, with Antrea's elements,
+    ///   and kipfix's own where there is no public one. profile=registered:
+    ///   only registered elements of fixed length, for collectors that
+    ///   cannot read others
+    /// - tls://HOST:PORT: IPFIX. ca=FILE, cert=FILE, key=FILE: PEM files
+    /// - file:PATH: IPFIX files. rotate-size=SIZE, rotate-every=DURATION,
+    ///   keep=N
+    /// - kafka://BROKER[:PORT][,BROKER]/TOPIC: a message per record.
+    ///   format=protobuf|json, compression=lz4|gzip|none, linger=DURATION,
+    ///   queue=SIZE, tls=true, ca=FILE, cert=FILE, key=FILE, user=NAME,
+    ///   password-file=FILE, mechanism=plain|scram-sha-256|scram-sha-512
+    /// - clickhouse://HOST[:PORT]/DATABASE/TABLE: a row per record.
+    ///   interval=DURATION, batch=SIZE, and compression, queue, TLS and user
+    ///   as for Kafka
+    /// - parameters follow after ?, separated by &
+    #[arg(long, value_name = "URL", verbatim_doc_comment)]
     pub forward: Vec<ForwardTarget>,
     /// The records that are forwarded: counted (of two nodes that see a flow, one node's) or all
     #[arg(

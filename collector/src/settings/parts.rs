@@ -191,7 +191,7 @@ impl Settings {
             max_series,
             idle,
         )
-        .map_err(|error| BadSettings::new(error.to_string()))
+        .map_err(BadSettings::new)
     }
 
     /// The conventions for names that families of the file break.
@@ -205,7 +205,7 @@ impl Settings {
             self.metrics.max_series,
             self.metrics.series_idle,
         );
-        let families = families.map_err(|error| BadSettings::new(error.to_string()))?;
+        let families = families.map_err(BadSettings::new)?;
         Ok(families.iter().flat_map(Family::lint).collect())
     }
 

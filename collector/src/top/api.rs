@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use kipfix_export::tls::Credentials;
-use kipfix_service::exit::Failure;
+use kipfix_service::exit::{BadSettings, Failure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
@@ -89,8 +89,8 @@ impl ApiClient {
             authentication: flags.token_file.clone().map(Authentication::Bearer),
             timeout: TIMEOUT,
         };
-        let http = HttpClient::new(settings)
-            .map_err(|error| Failure::BadSettings(format!("{error:#}")))?;
+        let http =
+            HttpClient::new(settings).map_err(|error| BadSettings::new(format!("{error:#}")))?;
         Ok(Self {
             runtime,
             http,

@@ -44,7 +44,7 @@ pub struct TopFlags {
     /// Range of time up to now, whose traffic is shown
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "1m",
         value_parser = within(Span::from_secs(10), Span::YEAR),
     )]
@@ -52,7 +52,7 @@ pub struct TopFlags {
     /// How often the table is refreshed
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         default_value = "5s",
         value_parser = within(Span::SECOND, Span::HOUR),
     )]

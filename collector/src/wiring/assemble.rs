@@ -19,7 +19,7 @@ use crate::inventory::external::PublishedExternal;
 use crate::metrics::Metrics;
 use crate::outputs::Outputs;
 use crate::pipeline::enrich::TunnelNetworks;
-use crate::pipeline::{Pipeline, PipelineContext};
+use crate::pipeline::{ExporterPolicies, Pipeline, PipelineContext};
 use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
@@ -55,10 +55,10 @@ pub(super) struct Collector {
 impl Collector {
     pub(super) fn new(
         settings: &Settings,
+        policies: ExporterPolicies,
         index: IndexSnapshot,
         external: Arc<PublishedExternal>,
         sockets: Sockets,
-        policy: OverflowPolicy,
         signals: &Signals,
     ) -> Result<Self, Failure> {
         let metrics = Metrics::new(&settings.limits()).context("cannot create self-metrics")?;
@@ -68,21 +68,14 @@ impl Collector {
             &settings.attribution.cluster_name,
         ));
         let context = PipelineContext {
-            policies: Arc::new(settings.exporter_policies()?),
+            policies: Arc::new(policies),
             tunnels: Arc::new(TunnelNetworks::new(&settings.attribution.tunnel_cidr)),
             ..PipelineContext::new(store, settings.observer_timeouts())
         };
         let series = Arc::new(SeriesTable::new(&settings.families()?, settings.series()));
-        let listening = listen_addresses(&sockets);
-        let emitters = start_emitters(
-            settings,
-            policy,
-            &listening,
-            &metrics,
-            &context.store,
-            signals,
-        )?;
+        let emitters = start_emitters(settings, &sockets, &metrics, &context.store, signals)?;
         let senders = Arc::new(Senders::new(&settings.input.allow_exporters));
+        let is_live = sockets.is_open();
         let Sockets {
             datagrams,
             connections,
@@ -90,7 +83,6 @@ impl Collector {
         // Pipelines for datagrams, then those for connections. Offline there is one.
         let kinds = [datagrams.is_empty(), connections.is_empty()];
         let count = kinds.into_iter().filter(|none| !none).count() * settings.input.workers;
-        let is_live = count > 0;
         let started = is_live.then(|| clock::now().monotonic_milliseconds);
         // Offline, the process ends with its files: no client could read the history.
         let history = settings.ring().filter(|_| is_live);
@@ -173,13 +165,18 @@ fn listen_addresses(sockets: &Sockets) -> ListenAddresses {
 
 fn start_emitters(
     settings: &Settings,
-    policy: OverflowPolicy,
-    listening: &ListenAddresses,
+    sockets: &Sockets,
     metrics: &Metrics,
     store: &Arc<SnapshotStore>,
     signals: &Signals,
 ) -> Result<Emitters, Failure> {
     let stop = &signals.stop;
+    let listening = listen_addresses(sockets);
+    let policy = if sockets.is_open() {
+        OverflowPolicy::Drop
+    } else {
+        OverflowPolicy::Block
+    };
     let mut emitters = Emitters::default();
     if let Some(log) = settings.flow_log(policy) {
         let target = log.target.clone();
@@ -190,16 +187,15 @@ fn start_emitters(
     }
     if !settings.output.replicate.is_empty() {
         let queue = settings.output.replicate_queue.bytes();
-        let listening = &listening.datagrams;
-        let replicator =
-            Replicator::start(&settings.output.replicate, queue, policy, listening, stop)?;
+        let own = &listening.datagrams;
+        let replicator = Replicator::start(&settings.output.replicate, queue, policy, own, stop)?;
         emitters.replicator = Some(replicator);
     }
     if !settings.output.forward.is_empty() {
         let forwarder = Forwarder::start(
             &settings.output.forward,
             settings.forward(policy),
-            listening,
+            &listening,
             metrics.targets(),
             store,
             stop,

@@ -5,12 +5,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
-use kipfix_service::exit::Failure;
+use kipfix_service::exit::{BadSettings, Failure};
 use kipfix_service::signals::{Stop, StopAtEnd};
 
 use crate::clock;
 use crate::inventory::cluster::{self, Access, Health, LabelSelectors, ProbeStatus};
-use crate::inventory::external::ExternalWatcher;
+use crate::inventory::external::{ExternalError, ExternalWatcher, NamedCidr};
 use crate::inventory::file::{self, Inventory};
 use crate::inventory::{IndexSnapshot, IndexWriter, NodeId};
 use crate::pipeline::Observers;
@@ -28,8 +28,7 @@ pub(super) fn access(settings: &Settings) -> Result<Option<Access>, Failure> {
     if settings.attribution.kubernetes == "auto" && !settings.input.read.is_empty() {
         return Ok(None);
     }
-    let access = Access::of(&settings.attribution.kubernetes)
-        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    let access = Access::of(&settings.attribution.kubernetes).map_err(BadSettings::new)?;
     if access.is_none() && settings.attribution.inventory.is_none() {
         tracing::info!("no Kubernetes and no inventory: flows are counted by address only");
     }
@@ -45,7 +44,7 @@ pub(super) fn read(settings: &Settings) -> Result<Inventory, Failure> {
         });
     };
     let mut inventory = file::read_keeping(path, settings.bounds(), &settings.kept_labels()?)
-        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+        .map_err(BadSettings::new)?;
     let sizes = inventory.writer.current().sizes();
     tracing::info!(
         nodes = sizes.nodes,
@@ -54,6 +53,21 @@ pub(super) fn read(settings: &Settings) -> Result<Inventory, Failure> {
         "inventory file loaded"
     );
     Ok(inventory)
+}
+
+/// Reads the files of external addresses. `cidrs` are those of the inventory file.
+pub(super) fn external(
+    settings: &Settings,
+    cidrs: Vec<NamedCidr>,
+) -> Result<ExternalWatcher, BadSettings> {
+    ExternalWatcher::new(&settings.external_sources(cidrs)).map_err(|error| {
+        let setting = match &error {
+            ExternalError::File { path, .. } if settings.external.geoip.contains(path) => "geoip",
+            ExternalError::File { .. } => "cloud_ranges",
+            ExternalError::Cidr { .. } => "cidr",
+        };
+        BadSettings::new(format!("{setting}: {error}"))
+    })
 }
 
 /// Reloads changed files of external addresses until the stop.

@@ -25,9 +25,7 @@ use kipfix_service::signals::{Hangups, Stop};
 use kipfix_service::sync::lock;
 
 use crate::api::{Api, BearerToken};
-use crate::emit::OverflowPolicy;
 use crate::history::HistoryEngine;
-use crate::inventory::external::ExternalWatcher;
 use crate::inventory::file::Inventory;
 use crate::metrics::Totals;
 use crate::outputs::Outputs;
@@ -72,9 +70,12 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
     if settings.input.explain {
         return run_explain(command_line, &settings);
     }
+    // Files of settings are read before anything is opened.
+    let policies = settings.exporter_policies()?;
     let Inventory { mut writer, cidrs } = inventory::read(&settings)?;
-    let external = ExternalWatcher::new(&settings.external_sources(cidrs))
-        .map_err(|error| Failure::BadSettings(error.to_string()))?;
+    let external = inventory::external(&settings, cidrs)?;
+    let token = load_token(&settings)?;
+    let engine = settings.engine()?;
     let access = inventory::access(&settings)?;
     if access.is_some() {
         // Before the first datagram, so that its records wait for the initial list.
@@ -86,22 +87,19 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
     // With savefiles, only sockets whose flags are given are opened.
     let is_offline = !settings.input.read.is_empty();
     let is_listening = !is_offline || command_line.is_given("listen");
-    let token = load_token(&settings)?;
-    let engine = settings.engine()?;
     let is_serving = !is_offline || command_line.is_given("http");
     let http = is_serving.then(|| bind_http(&settings)).transpose()?;
-    let (sockets, policy) = if is_listening {
-        let sockets = Sockets::bind(&settings.input.listen, settings.sockets())?;
-        (sockets, OverflowPolicy::Drop)
+    let sockets = if is_listening {
+        Sockets::bind(&settings.input.listen, settings.sockets())?
     } else {
-        (Sockets::default(), OverflowPolicy::Block)
+        Sockets::default()
     };
     let (index, published) = (writer.current(), external.published());
     let signals = Signals {
         stop: stop.clone(),
         hangups,
     };
-    let collector = Collector::new(&settings, index, published, sockets, policy, &signals)?;
+    let collector = Collector::new(&settings, policies, index, published, sockets, &signals)?;
     if is_listening {
         inventory::watch_files(external, stop.clone())?;
     }
@@ -126,7 +124,7 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
         threads.push(("the Kubernetes watch", watching));
     }
     if let Some(listener) = http {
-        let serving = serve(&collector.scrape, listener, (token, engine), stop.clone())?;
+        let serving = serve(&collector.scrape, listener, token, engine, stop.clone())?;
         threads.push(("the HTTP server", serving));
     }
     let mut reloader = Reloader::new(command_line, &settings, stamp, signals.hangups)?;
@@ -158,11 +156,11 @@ fn start(
     thread.with_context(|| format!("cannot start the thread {name:?}"))
 }
 
-fn load_token(settings: &Settings) -> Result<Option<BearerToken>, Failure> {
+fn load_token(settings: &Settings) -> Result<Option<BearerToken>, BadSettings> {
     let file = settings.http.http_token_file.as_deref();
     file.map(|path| BearerToken::load(path, clock::monotonic()))
         .transpose()
-        .map_err(|error| Failure::BadSettings(error.to_string()))
+        .map_err(BadSettings::new)
 }
 
 fn bind_http(settings: &Settings) -> Result<Listener, Failure> {
@@ -171,11 +169,10 @@ fn bind_http(settings: &Settings) -> Result<Listener, Failure> {
 }
 
 fn run_explain(command_line: &CommandLine<Flags>, settings: &Settings) -> Result<(), Failure> {
-    if command_line.is_given("listen") || command_line.is_given("http") {
-        return Err(Failure::BadSettings(
-            "explain: not allowed with listen or http".into(),
-        ));
-    }
+    BadSettings::when(
+        command_line.is_given("listen") || command_line.is_given("http"),
+        "explain: not allowed with listen or http",
+    )?;
     let stop = Stop::on_signals().context("cannot wait for signals")?;
     let bounds = Bounds {
         domains: settings.decoder.max_domains,
@@ -193,10 +190,10 @@ fn run_explain(command_line: &CommandLine<Flags>, settings: &Settings) -> Result
 fn serve(
     scrape: &Arc<Scrape>,
     listener: Listener,
-    (token, engine): (Option<BearerToken>, Option<HistoryEngine>),
+    token: Option<BearerToken>,
+    engine: Option<HistoryEngine>,
     stop: Stop,
 ) -> Result<JoinHandle<()>, Failure> {
-    let listener = listener.with_metrics(scrape.metrics.http().clone());
     let (http, scheme) = (listener.local_address(), listener.scheme());
     tracing::info!(%http, scheme, "serving the page, /api/v1, /metrics, /livez and /readyz");
     let metrics = {
@@ -204,10 +201,12 @@ fn serve(
         move |format| -> Box<dyn Chunks> { Box::new(scrape.begin(format)) }
     };
     let started = clock::wall_milliseconds();
-    let api = Api::new(Arc::clone(scrape), started, (token, engine), stop.clone());
+    let api = Api::new(Arc::clone(scrape), started, token, engine, stop.clone());
+    let http_metrics = scrape.metrics.http().clone();
     let scrape = Arc::clone(scrape);
     let router = admin::router(metrics, move || readiness(&scrape)).merge(api.router());
-    Ok(listener.serve(router, stop).context("cannot serve HTTP")?)
+    let serving = listener.serve(router, http_metrics, stop);
+    Ok(serving.context("cannot serve HTTP")?)
 }
 
 impl Collector {

@@ -113,8 +113,9 @@ fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>> {
 
 #[cfg(test)]
 mod tests {
-    use kipfix_service::admin::{Listener, Readiness, router};
+    use kipfix_service::admin::{HttpMetrics, Listener, Readiness, router};
     use kipfix_service::exposition::Written;
+    use kipfix_service::metric_maker::MetricMaker;
     use kipfix_service::signals::Stop;
     use kipfix_service::tls::TlsFiles;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -149,7 +150,8 @@ mod tests {
             |_| Box::new(Written::from(b"a 1\n".to_vec())),
             Readiness::default,
         );
-        let serving = listener.serve(routes, stop.clone()).unwrap();
+        let metrics = HttpMetrics::new(&MetricMaker::new("test")).unwrap();
+        let serving = listener.serve(routes, metrics, stop.clone()).unwrap();
         let host_port = format!("localhost:{}", address.port());
         let mut files = ClientFiles {
             ca: Some(shown("ca")),

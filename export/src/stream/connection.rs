@@ -13,10 +13,10 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::clock::monotonic;
 use crate::counters::{ConnectionFailure, LossReason, TargetCounters, to_u64};
+use crate::destination::Destination;
 use crate::shutdown::ShutdownDeadline;
 use crate::tcp_diag::TcpDiagnostics;
-use crate::tls;
-use crate::tls::Credentials;
+use crate::tls::{self, Credentials};
 
 /// For a savefile, how long an unreachable target, or the acknowledgement of its last Messages, is
 /// waited for.
@@ -107,7 +107,7 @@ impl Connection {
     pub(super) fn new(
         socket: TcpStream,
         (local, remote): (SocketAddr, SocketAddr),
-        counters: TargetCounters,
+        destination: &Destination,
     ) -> Result<Self, Failure> {
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(POLL_INTERVAL))?;
@@ -130,8 +130,8 @@ impl Connection {
             closed: false,
             peer_closed: false,
             reset: false,
-            counters,
-            deadline: ShutdownDeadline::default(),
+            counters: destination.counters.clone(),
+            deadline: destination.deadline.clone(),
         };
         // The kernel knows no connection that was reset meanwhile, either.
         if connection.diagnostics.is_none() {
@@ -157,9 +157,7 @@ impl Connection {
         mut self,
         credentials: Option<&Credentials>,
         host: &str,
-        deadline: &ShutdownDeadline,
     ) -> Result<Self, Failure> {
-        self.deadline = deadline.clone();
         let Some(credentials) = credentials else {
             return Ok(self);
         };
@@ -320,15 +318,18 @@ impl Connection {
     }
 
     /// Counts Messages without an acknowledgement as lost.
-    pub(super) fn lose(&mut self, counters: &TargetCounters) {
+    pub(super) fn lose(&mut self) {
         for message in self.unsettled.drain(..) {
-            counters.lost(LossReason::ConnectionLost, message.weight);
-            counters.waiting(-i64::try_from(message.weight.records).unwrap_or_default());
+            self.counters
+                .lost(LossReason::ConnectionLost, message.weight);
+            self.counters
+                .waiting(-i64::try_from(message.weight.records).unwrap_or_default());
         }
     }
 
-    /// Closes in order, and waits for outstanding acknowledgements.
-    pub(super) fn close(&mut self, deadline: &ShutdownDeadline) {
+    /// Closes in order, and waits for outstanding acknowledgements. What is not acknowledged then is
+    /// lost.
+    pub(super) fn close(&mut self) {
         if let Some(mut tls) = self.tls.take() {
             tls.send_close_notify();
             while tls.wants_write() {
@@ -342,7 +343,7 @@ impl Connection {
         self.settle();
         while !self.unsettled.is_empty()
             && !self.reset
-            && !deadline.is_over()
+            && !self.deadline.is_over()
             && start.elapsed() < OFFLINE_TIMEOUT
         {
             std::thread::sleep(SETTLE_INTERVAL);
@@ -350,6 +351,7 @@ impl Connection {
             self.poll_peer().ok();
             self.settle();
         }
+        self.lose();
     }
 }
 

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::connection::{Connection, Failure};
 use crate::clock::monotonic;
-use crate::counters::{ConnectionFailure, LossReason};
+use crate::counters::ConnectionFailure;
 use crate::destination::Destination;
 use crate::own_endpoints::OwnEndpoint;
 use crate::tls::Credentials;
@@ -71,10 +71,9 @@ impl Dialer {
         self.destination
             .own_endpoints
             .replace(None, Some(OwnEndpoint::tcp(local)));
-        let (host, deadline) = (self.destination.name.host(), &self.destination.deadline);
-        let connection =
-            Connection::new(socket, (local, remote), self.destination.counters.clone())
-                .and_then(|connection| connection.secure(credentials, host, deadline));
+        let host = self.destination.name.host();
+        let connection = Connection::new(socket, (local, remote), &self.destination)
+            .and_then(|connection| connection.secure(credentials, host));
         match connection {
             Ok(connection) => {
                 info!(to = %remote, source = %local, tls = credentials.is_some(), "exporting");
@@ -130,14 +129,5 @@ impl Dialer {
             .deadline
             .sleep(self.backoff.saturating_sub(jitter));
         self.backoff = self.backoff.saturating_mul(2).min(MAX_BACKOFF);
-    }
-
-    /// Why there is no connection.
-    pub(super) fn unavailable(&self) -> LossReason {
-        if self.destination.name.address().is_none() {
-            LossReason::Unresolved
-        } else {
-            LossReason::Unreachable
-        }
     }
 }

@@ -112,8 +112,8 @@ impl<E: Encoding> StreamExporter<E> {
             return;
         };
         connection.settle();
+        connection.lose();
         let counters = &self.dialer.destination.counters;
-        connection.lose(counters);
         if let Some(mut session) = self.session.take() {
             // The current Message is lost with the session.
             session.flush(0, &mut |message| {
@@ -137,8 +137,7 @@ impl<E: Encoding> StreamExporter<E> {
             return false;
         };
         self.session = None;
-        connection.close(&self.dialer.destination.deadline);
-        connection.lose(&self.dialer.destination.counters);
+        connection.close();
         self.dialer.on_disconnect(&connection);
         true
     }
@@ -175,7 +174,7 @@ impl<E: Encoding> Exporter<RecordOf<E>> for StreamExporter<E> {
         for (at, record) in records.iter().enumerate() {
             if (at == 0 || self.connection.is_none()) && !self.ensure_connected(now_milliseconds) {
                 let left = to_u64(records.len().saturating_sub(at));
-                let reason = self.dialer.unavailable();
+                let reason = self.dialer.destination.unavailable();
                 self.dialer.destination.counters.records_lost(reason, left);
                 return;
             }

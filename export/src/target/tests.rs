@@ -111,7 +111,7 @@ fn special_characters_in_paths_are_percent_encoded() {
 }
 
 #[test]
-fn an_invalid_url_is_refused_with_the_reason_and_the_valid_forms() {
+fn an_invalid_url_is_refused_with_the_reason_and_the_valid_form() {
     for (text, reason) in [
         ("udp://collector", "missing port"),
         ("udp://collector:0", "invalid port \"0\""),
@@ -147,6 +147,11 @@ fn an_invalid_url_is_refused_with_the_reason_and_the_valid_forms() {
     ] {
         let message = message(text);
         assert!(message.contains(reason), "{message}");
-        assert!(message.contains("must be udp://"), "{message}");
+        let (scheme, _) = text.split_once(':').unwrap();
+        let form = match scheme {
+            "udp" | "tcp" | "tls" | "file" => format!("must be {scheme}:"),
+            _ => "file:PATH or stdout:".to_owned(),
+        };
+        assert!(message.contains(&form), "{message}");
     }
 }

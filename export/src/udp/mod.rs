@@ -117,7 +117,7 @@ impl<E: Encoding> UdpExporter<E> {
 impl<E: Encoding> Exporter<RecordOf<E>> for UdpExporter<E> {
     fn export(&mut self, records: &[RecordOf<E>], now_milliseconds: u64) {
         if !self.ensure_open(now_milliseconds) {
-            let reason = self.sender.unavailable();
+            let reason = self.sender.destination.unavailable();
             let counters = &self.sender.destination.counters;
             counters.records_lost(reason, to_u64(records.len()));
             return;

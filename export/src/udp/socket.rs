@@ -151,19 +151,11 @@ impl Sender {
         }
     }
 
-    /// Why there is no socket.
-    pub(super) fn unavailable(&self) -> LossReason {
-        if self.destination.name.address().is_none() {
-            LossReason::Unresolved
-        } else {
-            LossReason::Unreachable
-        }
-    }
-
     pub(super) fn send(&mut self, message: OutgoingMessage<'_>) {
         let weight = message.weight;
         let Some(open) = &self.socket else {
-            self.destination.counters.lost(self.unavailable(), weight);
+            let reason = self.destination.unavailable();
+            self.destination.counters.lost(reason, weight);
             return;
         };
         if let Some(limit) = &mut self.rate_limit {

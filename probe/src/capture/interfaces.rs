@@ -83,7 +83,7 @@ impl FromStr for Pattern {
             ))
         };
         if text.is_empty() {
-            return Err(refuse("is empty"));
+            return Err(refuse("empty"));
         }
         let is_expression = text.contains(['^', '$', '(', ')', '|', '+', '\\', '{'])
             || [".*", ".?", "]*", "]?"]
@@ -109,8 +109,8 @@ impl FromStr for Pattern {
                 expression: None,
             });
         };
-        let expression = Regex::new(&format!("^(?:{body})$"))
-            .map_err(|_| refuse("is not a valid expression"))?;
+        let expression =
+            Regex::new(&format!("^(?:{body})$")).map_err(|_| refuse("not a valid expression"))?;
         Ok(Self {
             text: text.to_owned(),
             expression: Some(expression),

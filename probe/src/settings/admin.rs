@@ -12,7 +12,7 @@ tls_flags! {
 
 /// Flags of the admin port.
 #[derive(Clone, Debug, Args, Serialize)]
-#[command(next_help_heading = "Operation")]
+#[command(next_help_heading = "General")]
 pub struct AdminFlags {
     /// Address for /metrics, /livez and /readyz [default: 127.0.0.1:9473; none with --read]
     #[arg(long, value_name = "ADDRESS:PORT")]

@@ -2,91 +2,88 @@
 
 use flowproto::exporter::Version;
 use flowproto::exporter::netflow5::MAX_SAMPLING_INTERVAL;
-use flowproto::record::Sampling;
-use kipfix_export::target::Target;
 use kipfix_service::settings::BadSettings;
 
 use super::{Learning, Settings};
-use crate::capture::interfaces::Pattern;
 
 impl Settings {
-    /// Checks combinations.
-    ///
-    /// # Errors
-    /// A value contradicts another one.
+    /// Checks combinations. The error names the first value that contradicts another one.
     pub(super) fn cross_check(&self) -> Result<(), BadSettings> {
-        let refuse = |message: String| Err(BadSettings::new(message));
-        if self.metering.dns_metering && self.metering.names == Learning::Off {
-            return refuse("invalid dns_metering true: needs names auto".to_owned());
+        let (capture, metering) = (&self.capture, &self.metering);
+        let sampling = metering.sampling;
+        BadSettings::when(
+            metering.dns_metering && metering.names == Learning::Off,
+            "invalid dns_metering true: needs names auto",
+        )?;
+        for (name, is_on) in [
+            ("dns_metering", metering.dns_metering),
+            ("http_metering", metering.http_metering),
+        ] {
+            BadSettings::when(
+                is_on && sampling.selects_packets(),
+                format!("invalid {name} true: needs sampling 1:1 or hash:N, not {sampling}"),
+            )?;
         }
-        let messages = [
-            ("dns_metering", self.metering.dns_metering),
-            ("http_metering", self.metering.http_metering),
-        ];
-        for (name, is_on) in messages {
-            if is_on && self.metering.sampling.sampling() != Sampling::NONE {
-                return refuse(format!(
-                    "invalid {name} true: needs sampling 1:1 or hash:N, not {}",
-                    self.metering.sampling
-                ));
-            }
-        }
-        if self.metering.conntrack
-            && (self.capture.read.is_some() || self.metering.translations == Learning::Off)
-        {
-            return refuse("invalid conntrack true: needs translations auto, not read".to_owned());
-        }
-        let is_default_or_one_name = |patterns: &[Pattern]| match patterns {
+        BadSettings::when(
+            metering.conntrack
+                && (capture.read.is_some() || metering.translations == Learning::Off),
+            "invalid conntrack true: needs translations auto, not read",
+        )?;
+        self.check_threads()?;
+        let (idle, active) = (metering.idle_timeout, metering.active_timeout);
+        BadSettings::when(
+            idle > active,
+            format!("invalid idle_timeout {idle}: must be at most active_timeout {active}"),
+        )?;
+        BadSettings::when(
+            capture.read.is_some() && !capture.interface.is_empty(),
+            "interface: not allowed with read",
+        )?;
+        self.check_targets()?;
+        self.admin.tls.files()?;
+        self.decoder().map(drop)
+    }
+
+    fn check_threads(&self) -> Result<(), BadSettings> {
+        let threads = self.metering.threads.get();
+        let has_one_source = match &*self.capture.interface {
             [] => true,
             [pattern] => pattern.name().is_some(),
             _ => false,
         };
-        if self.metering.threads.get() > 1 && !is_default_or_one_name(&self.capture.interface) {
-            // The sides of an address translation, and the packets inside and outside of a tunnel,
-            // would be metered by different threads.
-            return refuse(format!(
-                "invalid threads {}: needs the default interfaces or one interface by name",
-                self.metering.threads
-            ));
+        // The sides of an address translation, and the packets inside and outside of a tunnel,
+        // would be metered by different threads.
+        BadSettings::when(
+            threads > 1 && !has_one_source,
+            format!(
+                "invalid threads {threads}: needs the default interfaces or one interface by name"
+            ),
+        )?;
+        // A relayed connection is recognized by both of its legs.
+        BadSettings::when(
+            threads > 1 && self.metering.conntrack,
+            "invalid conntrack true: needs threads 1",
+        )
+    }
+
+    fn check_targets(&self) -> Result<(), BadSettings> {
+        let sampling = self.metering.sampling;
+        let targets = &self.exporting.export;
+        for (index, target) in targets.iter().enumerate() {
+            BadSettings::when(
+                target.version() == Version::Netflow5
+                    && sampling.population() > MAX_SAMPLING_INTERVAL,
+                format!(
+                    "invalid sampling {sampling}: export {target} in NetFlow v5 must be at most \
+                     1:{MAX_SAMPLING_INTERVAL}"
+                ),
+            )?;
+            BadSettings::when(
+                targets.iter().take(index).any(|other| other == target),
+                format!("export {target} is given twice"),
+            )?;
         }
-        if self.metering.threads.get() > 1 && self.metering.conntrack {
-            // A relayed connection is recognized by both of its legs.
-            return refuse("invalid conntrack true: needs threads 1".to_owned());
-        }
-        if self.metering.idle_timeout > self.metering.active_timeout {
-            return refuse(format!(
-                "invalid idle_timeout {}: must be at most active_timeout {}",
-                self.metering.idle_timeout, self.metering.active_timeout
-            ));
-        }
-        if self.capture.read.is_some() && !self.capture.interface.is_empty() {
-            return refuse(
-                "read and interface exclude each other: capture a file or interfaces".to_owned(),
-            );
-        }
-        let v5 = |target: &&Target| target.version() == Version::Netflow5;
-        if self.metering.sampling.population() > MAX_SAMPLING_INTERVAL
-            && let Some(target) = self.exporting.export.iter().find(v5)
-        {
-            return refuse(format!(
-                "invalid sampling {}: export {target} in NetFlow v5 must be at most \
-                 1:{MAX_SAMPLING_INTERVAL}",
-                self.metering.sampling
-            ));
-        }
-        for (index, target) in self.exporting.export.iter().enumerate() {
-            if self
-                .exporting
-                .export
-                .iter()
-                .take(index)
-                .any(|other| other == target)
-            {
-                return refuse(format!("export {target} is given twice"));
-            }
-        }
-        self.admin.tls.files()?;
-        self.decoder().map(drop)
+        Ok(())
     }
 }
 

@@ -13,17 +13,23 @@ use super::count;
 #[derive(Clone, Debug, Args, Serialize)]
 #[command(next_help_heading = "Export")]
 pub struct ExportingFlags {
-    /// Destination of records; repeatable, each with a session of its own:
-    /// udp://HOST:PORT[?version=ipfix|9|5&mtu=OCTETS&rate=RECORDS_PER_S&spread=true&
-    /// profile=registered], tcp://HOST:PORT, tls://HOST:PORT[?ca=FILE&cert=FILE&key=FILE],
-    /// file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N] (IPFIX) or stdout: (JSON lines).
-    /// version: NetFlow v9 or v5 instead of IPFIX. mtu: maximum message length if the path takes
-    /// it, default 1400. rate: 0 is unlimited; default unlimited live, 200000 over udp from
-    /// --read. spread: distribute flows over all addresses of the name, both directions of a flow
-    /// to the same one; default one address. profile=registered: only elements of the IANA
-    /// registry with fixed length, for collectors that cannot read others; default all. Special
-    /// characters in parameters are percent-encoded (%26 for &)
-    #[arg(long, short, value_name = "URL")]
+    /// Destination of records, with a session of its own. Repeatable:
+    /// - udp://HOST:PORT: IPFIX. version=9|5: NetFlow instead. mtu=OCTETS:
+    ///   maximum message length, if the path takes it [1400]
+    /// - tcp://HOST:PORT: IPFIX
+    /// - tls://HOST:PORT: IPFIX. ca=FILE, cert=FILE, key=FILE: PEM files
+    /// - file:PATH: IPFIX files. rotate-size=SIZE, rotate-every=DURATION,
+    ///   keep=N
+    /// - stdout: JSON lines
+    /// - with a HOST: rate=N, maximum records per second, 0 is unlimited
+    ///   [unlimited live, 200000 over udp from --read]; spread=true, flows
+    ///   are distributed over all addresses of the name, both directions of
+    ///   a flow to the same one
+    /// - all but stdout: profile=registered, only registered elements of
+    ///   fixed length, for collectors that cannot read others
+    /// - parameters follow after ?, separated by &; special characters are
+    ///   percent-encoded (%26)
+    #[arg(long, short, value_name = "URL", verbatim_doc_comment)]
     pub export: Vec<Target>,
     /// Maximum number of records waiting for export, and again for each target with a thread of
     /// its own. More are lost and counted

@@ -20,7 +20,7 @@ pub struct MeteringFlags {
     /// Interval at which a continuing conversation is reported
     #[arg(
         long,
-        value_name = "TIME",
+        value_name = "DURATION",
         default_value = "60s",
         value_parser = within(SHORTEST, Span::YEAR),
     )]
@@ -28,7 +28,7 @@ pub struct MeteringFlags {
     /// A conversation without packets for this long is reported; at most the active timeout
     #[arg(
         long,
-        value_name = "TIME",
+        value_name = "DURATION",
         default_value = "15s",
         value_parser = within(SHORTEST, Span::YEAR),
     )]
@@ -36,7 +36,7 @@ pub struct MeteringFlags {
     /// A quiet connection is kept for this long, so that it is not counted again
     #[arg(
         long,
-        value_name = "TIME",
+        value_name = "DURATION",
         default_value = "1h",
         value_parser = within(SHORTEST, Span::YEAR),
     )]

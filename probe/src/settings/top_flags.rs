@@ -41,7 +41,7 @@ pub struct TopFlags {
     /// How often the rates are computed
     #[arg(
         long,
-        value_name = "TIME",
+        value_name = "DURATION",
         default_value = "2s",
         value_parser = within(Span::SECOND, Span::MINUTE),
     )]
@@ -52,7 +52,7 @@ pub struct TopFlags {
     /// With --once: how long interfaces are metered
     #[arg(
         long = "for",
-        value_name = "TIME",
+        value_name = "DURATION",
         default_value = "10s",
         value_parser = within(Span::SECOND, Span::DAY),
     )]

@@ -16,10 +16,10 @@ use kipfix_service::terminal::{Action, Browser, Terminal};
 
 use crate::export::OpenTarget;
 use crate::metrics::KernelDrops;
-use crate::settings::TopFlags;
+use crate::settings::{TopFlags, TopView};
 use crate::wiring;
 use totals::{Snapshot, Totals, TotalsExporter};
-use view::{Rates, View};
+use view::Rates;
 
 /// How often the screen is drawn at least: the terminal may change its size.
 const MAX_WAIT: Duration = Duration::from_millis(250);
@@ -48,8 +48,8 @@ pub fn run(flags: &TopFlags) -> Result<(), Failure> {
         duration: flags.duration.duration(),
         is_file: flags.read.is_some(),
         browser: Browser::new(
-            View::of(flags.view).index(),
-            View::ALL.map(View::sorted_column).to_vec(),
+            flags.view.index(),
+            TopView::ALL.map(TopView::sorted_column).to_vec(),
         ),
     };
     if flags.once {
@@ -98,7 +98,7 @@ fn print_once(
             .context("cannot start the timer thread")?;
     }
     let metered = meter(&stop);
-    let view = View::of(flags.view);
+    let view = flags.view;
     let snapshot = screen.totals.snapshot();
     let rates = Rates::OfTotal(screen.elapsed(&snapshot));
     let mut table = view.table(&snapshot, rates);
@@ -155,7 +155,7 @@ impl Screen {
         let mut drawn = now();
         let mut snapshot = self.totals.snapshot();
         while !stop.is_set() {
-            let view = View::of_index(self.browser.view());
+            let view = TopView::of_index(self.browser.view());
             let rates = self.rates(&snapshot);
             let title = view.title(&snapshot, rates, self.drops.get());
             let table = view.table(&snapshot, rates);

@@ -8,14 +8,6 @@ use kipfix_service::terminal::{Cell, Column, Table, bytes, decimal};
 use super::totals::{Amounts, ServerPort, Snapshot, Sums};
 use crate::settings::TopView;
 
-/// A view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum View {
-    Conversations,
-    Hosts,
-    Ports,
-}
-
 /// What rates are computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rates {
@@ -25,17 +17,9 @@ pub(super) enum Rates {
     OfTotal(Duration),
 }
 
-impl View {
+impl TopView {
     /// All views, in the order in which Tab shows them.
     pub(super) const ALL: [Self; 3] = [Self::Conversations, Self::Hosts, Self::Ports];
-
-    pub(super) const fn of(view: TopView) -> Self {
-        match view {
-            TopView::Conversations => Self::Conversations,
-            TopView::Hosts => Self::Hosts,
-            TopView::Ports => Self::Ports,
-        }
-    }
 
     /// Its position in [`Self::ALL`].
     #[expect(clippy::as_conversions, reason = "the variants are numbered from 0")]

@@ -24,7 +24,7 @@ use super::slots::{Slot, Slots};
 use super::stall::StallLimit;
 use super::transport::{self, ClientCertificate, Octets, Refusal};
 use crate::bind::{Transport, bind};
-use crate::exit::Failure;
+use crate::exit::{BadSettings, Failure};
 use crate::signals::Stop;
 use crate::tls::{Certificates, ClientCertificates, TlsFiles};
 
@@ -53,7 +53,6 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     tls: Option<Arc<Certificates>>,
-    metrics: Option<HttpMetrics>,
 }
 
 impl Listener {
@@ -69,7 +68,6 @@ impl Listener {
                     address: socket.local_addr()?,
                     socket,
                     tls: None,
-                    metrics: None,
                 })
             })
             .map_err(|error| {
@@ -87,20 +85,11 @@ impl Listener {
             return Ok(self);
         };
         let certificates = Certificates::load(files, ClientCertificates::Optional, now())
-            .map_err(|error| Failure::BadSettings(format!("{setting}: {error}")))?;
+            .map_err(|error| BadSettings::new(format!("{setting}: {error}")))?;
         Ok(Self {
             tls: Some(Arc::new(certificates)),
             ..self
         })
-    }
-
-    /// Counts in `metrics`.
-    #[must_use]
-    pub fn with_metrics(self, metrics: HttpMetrics) -> Self {
-        Self {
-            metrics: Some(metrics),
-            ..self
-        }
     }
 
     /// The scheme of its URLs: `https` with TLS, otherwise `http`.
@@ -115,11 +104,16 @@ impl Listener {
         self.address
     }
 
-    /// Serves `router` on a new thread until shutdown.
+    /// Serves `router` on a new thread until shutdown. Connections are counted in `metrics`.
     ///
     /// # Errors
     /// If the thread or its runtime cannot be created.
-    pub fn serve(self, router: Router, stop: Stop) -> io::Result<JoinHandle<()>> {
+    pub fn serve(
+        self,
+        router: Router,
+        metrics: HttpMetrics,
+        stop: Stop,
+    ) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -129,7 +123,7 @@ impl Listener {
         };
         let needs_certificate = self.tls.as_ref().is_some_and(|tls| tls.has_client_ca());
         let router = if needs_certificate {
-            let metrics = self.metrics.clone();
+            let metrics = metrics.clone();
             router.layer(from_fn(move |request, next| {
                 require_certificate(metrics.clone(), request, next)
             }))
@@ -139,7 +133,7 @@ impl Listener {
         let served = Served {
             router,
             tls: self.tls,
-            metrics: self.metrics,
+            metrics,
             stop,
         };
         std::thread::Builder::new()
@@ -184,7 +178,7 @@ fn reason(error: &io::Error) -> String {
 struct Served {
     router: Router,
     tls: Option<Arc<Certificates>>,
-    metrics: Option<HttpMetrics>,
+    metrics: HttpMetrics,
     stop: Stop,
 }
 
@@ -193,16 +187,8 @@ impl Served {
     fn tls_config(&self) -> Option<Arc<ServerConfig>> {
         let tls = self.tls.as_ref()?;
         let config = tls.current(now());
-        if let Some(metrics) = &self.metrics {
-            metrics.set_certificate_loads(tls.loads());
-        }
+        self.metrics.set_certificate_loads(tls.loads());
         Some(config)
-    }
-
-    fn on_scrape_displaced(&self) {
-        if let Some(metrics) = &self.metrics {
-            metrics.on_scrape_displaced();
-        }
     }
 
     fn on_refused(&self, reason: Refusal) {
@@ -210,9 +196,7 @@ impl Served {
             reason = <&str>::from(reason),
             "admin connection closed before its first request"
         );
-        if let Some(metrics) = &self.metrics {
-            metrics.on_refused(reason);
-        }
+        self.metrics.on_refused(reason);
     }
 }
 
@@ -282,21 +266,20 @@ async fn serve_connection(stream: TcpStream, slot: Slot, served: Served) {
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = slot.displaced() => return,
-        () = lifetime.closed() => return served.on_scrape_displaced(),
-        () = served.stop.wait() => last_response(connection.as_mut()).await,
-        () = sleep(CONNECTION_LIFETIME) => {
-            if lifetime.is_extended() {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = connection.as_mut() => ended,
-                    () = lifetime.closed() => return served.on_scrape_displaced(),
-                    () = served.stop.wait() => last_response(connection.as_mut()).await,
+    let mut end = std::pin::pin!(sleep(CONNECTION_LIFETIME));
+    let mut is_extended = false;
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            () = slot.displaced() => return,
+            () = lifetime.closed() => return served.metrics.on_scrape_displaced(),
+            () = served.stop.wait() => break last_response(connection.as_mut()).await,
+            () = end.as_mut(), if !is_extended => {
+                is_extended = lifetime.is_extended();
+                if !is_extended {
+                    break last_response(connection.as_mut()).await;
                 }
-            } else {
-                last_response(connection.as_mut()).await
+                connection.as_mut().graceful_shutdown();
             }
         }
     };
@@ -308,7 +291,7 @@ async fn serve_connection(stream: TcpStream, slot: Slot, served: Served) {
 /// Answers a request without a certificate of the client by 403. The kubelet has none, so its paths
 /// do not need one.
 async fn require_certificate(
-    metrics: Option<HttpMetrics>,
+    metrics: HttpMetrics,
     request: axum::extract::Request,
     next: Next,
 ) -> Response {
@@ -317,9 +300,7 @@ async fn require_certificate(
     if is_verified || PUBLIC_PATHS.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    if let Some(metrics) = metrics {
-        metrics.on_request_without_certificate();
-    }
+    metrics.on_request_without_certificate();
     (StatusCode::FORBIDDEN, "a client certificate is required\n").into_response()
 }
 

@@ -59,13 +59,12 @@ impl Served {
         let metrics = HttpMetrics::new(&make).unwrap();
         let listener = Listener::bind("http", "127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = listener.with_tls("http_tls", Some(&files)).unwrap();
-        let listener = listener.with_metrics(metrics);
         let (address, stop) = (listener.local_address(), Stop::new().unwrap());
         let routes = router(
             |_| Box::new(Written::from(b"x_total 1\n".to_vec())),
             Readiness::default,
         );
-        listener.serve(routes, stop.clone()).unwrap();
+        listener.serve(routes, metrics, stop.clone()).unwrap();
         Self {
             folder,
             address,

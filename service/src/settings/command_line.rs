@@ -54,7 +54,7 @@ impl<D: Daemon> CommandLine<D> {
     /// The flags of a parsed command line.
     pub(super) fn of(matches: &ArgMatches) -> Result<Self, Failure> {
         let flags = D::from_arg_matches(matches);
-        let flags = flags.map_err(|error| BadSettings::new(error.to_string()))?;
+        let flags = flags.map_err(BadSettings::new)?;
         let settings = command::<D::Settings>("");
         let keys = settings
             .get_arguments()

@@ -30,7 +30,7 @@ pub(super) fn load<S: Args>(
     let layers = Config::builder().add_source(file).add_source(environment);
     let layered = layers.add_source(given.clone()).build();
     let layered = layered.and_then(|layered| layered.collect());
-    let layered = layered.map_err(|error| BadSettings::new(error.to_string()))?;
+    let layered = layered.map_err(BadSettings::new)?;
     let matches = command.try_get_matches_from(arguments(&layered));
     let settings = matches.and_then(|matches| S::from_arg_matches(&matches));
     let settings = settings.map_err(|error| BadSettings::new(message(&error, &layered)))?;

@@ -307,7 +307,7 @@ fn the_error_for_an_invalid_value_has_its_setting_and_its_origin() {
     );
     assert_eq!(
         environment("KIPFIX_PROBE__LOG_FORMAT", "xml"),
-        "log_format: invalid log format \"xml\": must be text or json \
+        "invalid log_format \"xml\": must be text or json \
          (from KIPFIX_PROBE__LOG_FORMAT in the environment)"
     );
     assert_eq!(

@@ -83,6 +83,7 @@ fn section(command: &Command) -> String {
 fn row(argument: &Arg) -> Vec<String> {
     let help = argument.get_long_help().or_else(|| argument.get_help());
     let help = help.map(ToString::to_string).unwrap_or_default();
+    let help = help.replace("\n- ", "<br>- ");
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let (what, default) = match help.rsplit_once(" [default: ") {
         Some((what, default)) => (what.to_owned(), default.trim_end_matches(']').to_owned()),
@@ -111,5 +112,6 @@ fn default_of(argument: &Arg) -> String {
 
 /// Escapes Markdown outside of code.
 fn escaped(text: &str) -> String {
-    text.replace('<', "&lt;").replace('*', "\\*")
+    let escaped = text.replace('<', "&lt;").replace('*', "\\*");
+    escaped.replace("&lt;br>", "<br>")
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use kipfix_tests::nodes::{Meter, Nodes, within};
-use kipfix_tests::program;
 use kipfix_tests::prometheus::{ADDRESS, Prometheus};
 use serde_json::Value;
 
@@ -21,12 +20,9 @@ fn answers(nodes: &Nodes, release: &Release<'_>) -> Vec<Value> {
     let ask = |pod: &String| {
         let pod = nodes.get(&format!("pod --namespace {} {pod}", release.namespace));
         let address = pod["status"]["podIP"].as_str().unwrap();
-        let mut curl = nodes.inside("cp", "curl");
-        curl.args(["--silent", "--fail-with-body", "--max-time", "30"]);
-        curl.arg(format!(
-            "http://{address}:8080/api/v1/edges?from=-600000&limit=1000&group_by=src.workload,dst.workload"
-        ));
-        serde_json::from_str(&program::text(&mut curl)).unwrap()
+        let path = "/api/v1/edges?from=-600000&limit=1000&group_by=src.workload,dst.workload";
+        let answer = nodes.ask(&format!("{address}:8080"), path);
+        serde_json::from_str(&answer.expect("the edges")).unwrap()
     };
     pods.iter().map(ask).collect()
 }

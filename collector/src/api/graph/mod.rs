@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::parameters::{self, TimeParameters, number};
+use super::parameters::{self, TimeParameters, choice, number};
 use super::{Api, Request, answer};
 use crate::aggregate::expression::Expression;
 use crate::aggregate::field::Quoted;
@@ -30,28 +30,6 @@ const MODES: [(&str, Order); 5] = [
     ("retransmits", Order::RetransmittedPackets),
     ("failures", Order::FailedConnections),
 ];
-
-/// One of the named values, or the first of them.
-fn choice<T: Copy>(
-    parameter: &str,
-    text: Option<&str>,
-    values: &[(&'static str, T)],
-) -> Result<T, ApiError> {
-    let mut named = values.iter();
-    let found = match text {
-        None | Some("") => named.next(),
-        Some(text) => named.find(|(name, _)| *name == text),
-    };
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
-        let error = format!(
-            "invalid {parameter} {:?}: must be one of {}",
-            text.unwrap_or_default(),
-            names.join(", ")
-        );
-        ApiError::invalid(parameter, error)
-    })
-}
 
 /// Parameters of a request for a graph.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -81,13 +59,18 @@ struct Parameters {
     limit: Option<String>,
 }
 
+/// A parameter with a value: Grafana sends those of empty variables, too.
+fn given(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.is_empty())
+}
+
 impl Parameters {
     fn order(&self) -> Result<Order, ApiError> {
-        choice("mode", self.mode.as_deref(), &MODES)
+        choice("mode", given(&self.mode), &MODES)
     }
 
     fn arcs(&self) -> Result<ArcKind, ApiError> {
-        choice("arcs", self.arcs.as_deref(), &ArcKind::ALL)
+        choice("arcs", given(&self.arcs), &ArcKind::ALL)
     }
 
     fn query(&self) -> Result<EdgesQuery, ApiError> {
@@ -113,7 +96,7 @@ impl Parameters {
         ];
         let mut texts = Vec::new();
         for (parameter, value, field, operator, sign) in parts {
-            let Some(value) = value.as_deref().filter(|value| !value.is_empty()) else {
+            let Some(value) = given(value) else {
                 continue;
             };
             let text = format!("{sign}{}", of_either(field, operator, value));
@@ -178,7 +161,7 @@ fn run(api: &Api, query: &str) -> Result<GraphJson, ApiError> {
     let (query, arcs) = (parameters.query()?, parameters.arcs()?);
     let answer = super::edges::answer(api, &query);
     // The value of an edge is its mode here.
-    let answer = answer.map_err(|error| error.with_parameter("order", "mode"))?;
+    let (answer, _) = answer.map_err(|error| error.with_parameter("order", "mode"))?;
     Ok(GraphJson::new(&answer.edges, query.order, arcs))
 }
 

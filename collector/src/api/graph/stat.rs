@@ -1,5 +1,7 @@
 //! Values of nodes and edges as texts.
 
+use kipfix_service::terminal::bytes;
+
 use super::arcs::{errors, share};
 use crate::history::{EdgeValues, Order};
 
@@ -59,40 +61,9 @@ fn duration(milliseconds: u64) -> String {
     }
 }
 
-/// Octets with a unit.
-fn bytes(value: u64) -> String {
-    let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    let mut scaled = (value, "B");
-    let mut tenths = 0;
-    for unit in units {
-        if scaled.0 < 1000 {
-            break;
-        }
-        tenths = scaled.0 % 1000 / 100;
-        scaled = (scaled.0 / 1000, unit);
-    }
-    match scaled {
-        (bytes, "B") => format!("{bytes} B"),
-        (number, unit) => format!("{number}.{tenths} {unit}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_have_a_unit() {
-        for (value, text) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 kB"),
-            (1_234_567, "1.2 MB"),
-        ] {
-            assert_eq!(bytes(value), text);
-        }
-        assert_eq!(bytes(u64::MAX), "18.4 EB");
-    }
 
     #[test]
     fn durations_have_a_unit() {

@@ -40,7 +40,7 @@ pub struct ClickHouseTarget {
 }
 
 /// What is allowed, for errors.
-pub(in crate::emit) const SYNTAX: &str = "clickhouse://HOST[:PORT]/DATABASE/TABLE[?interval=SPAN&batch=SIZE&\
+pub(in crate::emit) const SYNTAX: &str = "clickhouse://HOST[:PORT]/DATABASE/TABLE[?interval=DURATION&batch=SIZE&\
     compression=lz4|gzip|none&queue=SIZE&tls=true&ca=FILE&cert=FILE&key=FILE&user=NAME&password-file=FILE]";
 
 impl ClickHouseTarget {

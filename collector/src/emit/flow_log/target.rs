@@ -34,7 +34,7 @@ impl std::str::FromStr for FlowLogTarget {
         let kind = kind(text).map_err(|problem| {
             format!(
                 "invalid flow log target {text:?}: {problem}: must be stdout: or \
-                 file:PATH[?rotate-size=SIZE&rotate-every=TIME&keep=N]"
+                 file:PATH[?rotate-size=SIZE&rotate-every=DURATION&keep=N]"
             )
         })?;
         Ok(Self {

@@ -26,7 +26,7 @@ use kipfix_export::counters::TargetFamilies;
 use kipfix_export::own_endpoints::OwnEndpoints;
 use kipfix_export::target::{Target, TargetKind};
 use kipfix_export::{Encoding, PreparedTarget, TargetContext, TransportSession};
-use kipfix_service::exit::Failure;
+use kipfix_service::exit::{BadSettings, Failure};
 use kipfix_service::signals::Stop;
 
 use super::clickhouse::Inserter;
@@ -187,19 +187,17 @@ impl Forwarder {
 }
 
 /// Refuses a target that is this process itself.
-fn refuse_own(target: &Target, listening: &ListenAddresses) -> Result<(), Failure> {
+fn refuse_own(target: &Target, listening: &ListenAddresses) -> Result<(), BadSettings> {
     let listening = match target.kind {
         TargetKind::Udp { .. } => &listening.datagrams,
         _ => &listening.connections,
     };
     let remote = target.remote();
     let address = remote.and_then(|remote| Some((remote.host.parse().ok()?, remote.port)));
-    if address.is_some_and(|(ip, port)| is_own(SocketAddr::new(ip, port), listening)) {
-        return Err(Failure::BadSettings(format!(
-            "invalid forward target {target}: must not be an address of this collector"
-        )));
-    }
-    Ok(())
+    BadSettings::when(
+        address.is_some_and(|(ip, port)| is_own(SocketAddr::new(ip, port), listening)),
+        format!("invalid forward target {target}: must not be an address of this collector"),
+    )
 }
 
 /// The encoding of enriched records as Messages.
@@ -211,22 +209,4 @@ pub fn encoding(
         store: Arc::clone(store),
         profile,
     }
-}
-
-/// Checks that records can be forwarded to a target: as IPFIX, and not to stdout.
-///
-/// # Errors
-/// A message that names what is allowed.
-pub fn check(target: &ForwardTarget) -> Result<(), String> {
-    let ForwardKind::Messages(target) = &target.kind else {
-        return Ok(());
-    };
-    let is_ipfix = target.version() == flowproto::exporter::Version::Ipfix;
-    if is_ipfix && !matches!(target.kind, TargetKind::Stdout) {
-        return Ok(());
-    }
-    Err(format!(
-        "invalid forward target {target}: must be udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or \
-         file:PATH, in IPFIX, kafka://BROKER/TOPIC or clickhouse://HOST/DATABASE/TABLE; for JSON in a file use flow_log"
-    ))
 }

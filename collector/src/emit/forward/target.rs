@@ -3,11 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
+use flowproto::exporter::Version;
 use kipfix_export::target::Target;
 use kipfix_service::settings::BadSettings;
 
 use crate::emit::clickhouse::{self, ClickHouseTarget};
 use crate::emit::kafka::{self, KafkaTarget};
+
+/// What is allowed.
+const SYNTAX: &str = "udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, file:PATH, \
+    kafka://BROKER/TOPIC or clickhouse://HOST/DATABASE/TABLE";
 
 /// The kind of a target of `--forward`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,19 +37,29 @@ impl FromStr for ForwardTarget {
     type Err = BadSettings;
 
     fn from_str(text: &str) -> Result<Self, BadSettings> {
-        let invalid = |problem: String, syntax: &str| {
+        let invalid = |problem: &str, syntax: &str| {
             let error = format!("invalid forward target {text:?}: {problem}; must be {syntax}");
             BadSettings::new(error)
         };
-        let kind = if let Some(place) = text.strip_prefix("kafka://") {
-            let target = KafkaTarget::parse(place);
-            ForwardKind::Kafka(target.map_err(|problem| invalid(problem, kafka::SYNTAX))?)
-        } else if let Some(place) = text.strip_prefix("clickhouse://") {
-            let target = ClickHouseTarget::parse(place);
-            ForwardKind::ClickHouse(target.map_err(|problem| invalid(problem, clickhouse::SYNTAX))?)
-        } else {
-            ForwardKind::Messages(text.parse()?)
-        };
+        let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
+        let kind = match (scheme, rest.strip_prefix("//")) {
+            ("kafka", Some(place)) => KafkaTarget::parse(place)
+                .map(ForwardKind::Kafka)
+                .map_err(|problem| invalid(&problem, kafka::SYNTAX)),
+            ("clickhouse", Some(place)) => ClickHouseTarget::parse(place)
+                .map(ForwardKind::ClickHouse)
+                .map_err(|problem| invalid(&problem, clickhouse::SYNTAX)),
+            ("udp" | "tcp" | "tls" | "file" | "sctp" | "dtls", _) => {
+                let target: Target = text.parse()?;
+                if target.version() == Version::Ipfix {
+                    Ok(ForwardKind::Messages(target))
+                } else {
+                    Err(invalid("records are forwarded in IPFIX only", SYNTAX))
+                }
+            }
+            ("stdout", _) => Err(invalid("JSON on stdout is for flow_log", SYNTAX)),
+            _ => Err(invalid("unknown scheme", SYNTAX)),
+        }?;
         Ok(Self {
             text: text.to_owned(),
             kind,
@@ -75,6 +90,19 @@ mod tests {
         let error = error.unwrap_err().to_string();
         assert!(error.contains("must be all or registered"), "{error}");
         assert!("udp://h:1?profil=all".parse::<ForwardTarget>().is_err());
+    }
+
+    #[test]
+    fn what_is_not_forwarded_is_refused_with_what_is() {
+        for (text, reason) in [
+            ("udp://h:1?version=9", "in IPFIX"),
+            ("stdout:", "flow_log"),
+            ("http://h:1", "unknown scheme"),
+        ] {
+            let error = text.parse::<ForwardTarget>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+            assert!(error.contains("file:PATH, kafka://"), "{error}");
+        }
     }
 
     #[test]

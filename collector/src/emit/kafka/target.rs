@@ -36,7 +36,7 @@ pub struct KafkaTarget {
 
 /// What is allowed, for errors.
 pub(in crate::emit) const SYNTAX: &str = "kafka://HOST[:PORT][,HOST[:PORT]]/TOPIC[?format=protobuf|json&\
-    compression=lz4|gzip|none&linger=SPAN&queue=SIZE&tls=true&ca=FILE&cert=FILE&key=FILE&user=NAME&\
+    compression=lz4|gzip|none&linger=DURATION&queue=SIZE&tls=true&ca=FILE&cert=FILE&key=FILE&user=NAME&\
     password-file=FILE&mechanism=plain|scram-sha-256|scram-sha-512]";
 
 impl KafkaTarget {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use enum_map::{Enum, EnumMap};
 use kipfix_export::names::{self, TargetName};
-use kipfix_service::exit::Failure;
+use kipfix_service::exit::{BadSettings, Failure};
 use kipfix_service::signals::Stop;
 use strum::IntoStaticStr;
 
@@ -129,9 +129,10 @@ impl Replicator {
             if let Some(address) = name.address()
                 && is_own(address, listening)
             {
-                return Err(Failure::BadSettings(format!(
-                    "invalid replicate target {url}: must not be an address of this collector"
-                )));
+                let error = "must not be an address of this collector";
+                return Err(
+                    BadSettings::new(format!("invalid replicate target {url}: {error}")).into(),
+                );
             }
             let keeps = keeps_source(url)?;
             tracing::info!(target = %url, source = if keeps { "keep" } else { "own" }, "replicating datagrams");
