@@ -108,6 +108,31 @@ def pcap(path, frames, linktype=1, start=1_780_000_000.0, interval=0.01, snaplen
             file.write(struct.pack("<IIII", seconds, micros, len(kept), len(frame)) + kept)
 
 
+def pcapng(path, interfaces, packets):
+    """A pcapng savefile of Ethernet interfaces and Enhanced Packet Blocks.
+
+    interfaces: the options of each, as (code, value); packets: (interface, timestamp, frame).
+    """
+    def padded(octets):
+        return octets + bytes(-len(octets) % 4)
+
+    def block(block_type, body):
+        length = struct.pack("<I", 12 + len(body))
+        return struct.pack("<I", block_type) + length + body + length
+
+    with open(path, "wb") as file:
+        file.write(block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)))
+        for options in interfaces:
+            body = struct.pack("<HHI", 1, 0, 262144)
+            for code, value in options:
+                body += struct.pack("<HH", code, len(value)) + padded(value)
+            file.write(block(1, body + (bytes(4) if options else b"")))
+        for interface, timestamp, frame in packets:
+            body = struct.pack("<IIIII", interface, timestamp >> 32, timestamp & 0xFFFFFFFF,
+                               len(frame), len(frame))
+            file.write(block(6, body + padded(frame)))
+
+
 # --- sending ---
 
 def send(port, *messages, host="127.0.0.1"):
