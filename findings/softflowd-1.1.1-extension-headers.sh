@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# softflowd 1.1.1 (Debian unstable 1.1.1-1) takes the first IPv6 extension header for the transport
-# protocol: all such traffic of two hosts is one flow without ports.
+# softflowd 1.1.1 (Debian unstable 1.1.1-1) does not find the transport protocol behind an IPv6
+# extension header: such traffic of two hosts is one flow without ports.
 #
 # Standard: IANA's IPFIX registry: protocolIdentifier (4) is "carried in the Next Header field in the
 #   last extension header of the packet".
