@@ -7,7 +7,7 @@
 # Input: three flows that start at 1779999990.000 and end 4, 5 and 5.5 seconds later.
 # Expected: these times. Seen: the third starts one second earlier and ends one second later;
 #   its duration is 7.5 seconds. ra 5.0.2 (argus-client 1:5.0.2+git20250321.41f65e2-2) does the same.
-# Why care: nearly all flows end within a second; short flows have a wrong duration and rate.
+# Why care: nearly all flows end between two whole seconds; durations and rates of short ones are wrong.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 debian_packages argus-client=1:3.0.8.2-6.1+b3
