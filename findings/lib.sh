@@ -197,6 +197,33 @@ through_nfcapd() {
     wait "$collector" || true
 }
 
+# through_nfacctd KEYS COUNT <PROGRAM: runs pmacct's nfacctd on a free port while the Python program
+# of standard input sends to it (the port is its argument); $work/flows then has COUNT lines of
+# sources in 10.0.0.0/8, sorted: the aggregation keys, packets and octets.
+through_nfacctd() {
+    local port
+    printed() { [ "$(grep -c '^10\.' "$work/printed")" = "$1" ]; }
+    port=$(free_port)
+    cat >"$work/config" <<CONFIG
+daemonize: false
+nfacctd_ip: 127.0.0.1
+nfacctd_port: $port
+aggregate: $1
+plugins: print
+print_output: csv
+print_refresh_time: 1
+print_output_file: $work/printed
+print_output_file_append: true
+timestamps_utc: true
+CONFIG
+    unpacked nfacctd -f "$work/config" >"$work/log" 2>&1 &
+    started+=($!)
+    wait_for "nfacctd binds its port" bound "$port"
+    python3 - "$port"
+    wait_for "nfacctd writes $2 flows" printed "$2"
+    grep '^10\.' "$work/printed" | sort >"$work/flows"
+}
+
 # verdict EXPECTED STATED SEEN: prints all three and ends the script; exit status 0 while what
 # is seen is what the finding states.
 verdict() {

@@ -14,23 +14,7 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 debian_packages pmacct=1.7.7-1+b1
 
-port=$(free_port)
-cat >"$work/config" <<CONFIG
-daemonize: false
-nfacctd_ip: 127.0.0.1
-nfacctd_port: $port
-aggregate: src_host, timestamp_start, timestamp_end
-plugins: print
-print_output: csv
-print_refresh_time: 1
-print_output_file: $work/flows
-print_output_file_append: true
-timestamps_utc: true
-CONFIG
-unpacked nfacctd -f "$work/config" >"$work/log" 2>&1 &
-started+=($!)
-wait_for "nfacctd binds its port" bound "$port"
-python3 - "$port" <<'PYTHON'
+through_nfacctd src_host,timestamp_start,timestamp_end 3 <<'PYTHON'
 import struct
 import sys
 from wire import ipfix, ntp, send, set_of, template_set
@@ -47,9 +31,7 @@ for number, (elements, times) in enumerate(units):
     message = ipfix(template, set_of(256 + number, record), sequence=number, export_time=T + 9)
     send(int(sys.argv[1]), message)
 PYTHON
-three_flows() { [ "$(grep -c '^10\.' "$work/flows")" = 3 ]; }
-wait_for "nfacctd writes three flows" three_flows
-seen=$(grep '^10\.' "$work/flows" | sort | sed 's/2026-05-28 //g; s/\.000000//g' | cut -d , -f 2-3 |
-    tr , - | paste -s -d ,)
+seen=$(sed 's/2026-05-28 //g; s/\.000000//g' "$work/flows" | cut -d , -f 2-3 | tr , - |
+    paste -s -d ,)
 verdict "20:26:40-20:26:44,20:26:40-20:26:44,20:26:40-20:26:44" \
     "20:26:40-20:26:44,20:26:49-0000-00-00 00:00:00,20:26:49-0000-00-00 00:00:00" "$seen"
