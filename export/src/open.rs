@@ -19,7 +19,7 @@ use crate::session::{Encoding, RecordOf};
 use crate::shutdown::ShutdownDeadline;
 use crate::spread::{OpenDestination, SpreadExporter};
 use crate::stream::{StreamExporter, StreamSettings};
-use crate::target::{Target, TargetKind};
+use crate::target::{Remote, Target, TargetKind, Transport};
 use crate::udp::{UdpExporter, UdpSettings};
 
 /// Range of source ports: below the ephemeral ports, and below those of NodePort Services.
@@ -109,16 +109,19 @@ impl PreparedTarget {
             let file = FileExporter::new(path, *rotation, encoding, counters.clone(), now)?;
             return queued(file, ShutdownDeadline::default(), context, counters).map(Some);
         }
-        let (Some(name), Some(remote)) = (&self.name, self.target.remote()) else {
+        let (Some(name), TargetKind::Remote(remote, transport)) = (&self.name, &self.target.kind)
+        else {
             return Ok(None);
         };
         if !remote.spread {
-            return self.open_one(name.clone(), encoding, context).map(Some);
+            let opened = self.open_one(name.clone(), remote, transport, encoding, context);
+            return opened.map(Some);
         }
         let (this, encoding, context) = (self.clone(), encoding.clone(), context.clone());
-        let host = remote.host.clone();
+        let (remote, transport) = (remote.clone(), transport.clone());
         let open: OpenDestination<RecordOf<E>> = Box::new(move |address| {
-            this.open_one(TargetName::fixed(&host, address), &encoding, &context)
+            let name = TargetName::fixed(&remote.host, address);
+            this.open_one(name, &remote, &transport, &encoding, &context)
         });
         Ok(Some(Box::new(SpreadExporter::<E>::new(
             name.clone(),
@@ -130,6 +133,8 @@ impl PreparedTarget {
     fn open_one<E: Encoding>(
         &self,
         name: TargetName,
+        remote: &Remote,
+        transport: &Transport,
         encoding: &E,
         context: &TargetContext,
     ) -> io::Result<Box<dyn Exporter<RecordOf<E>>>>
@@ -143,16 +148,14 @@ impl PreparedTarget {
             own_endpoints: Arc::clone(&context.own_endpoints),
             counters: counters.clone(),
         };
-        let rate = |rate: Option<u32>| rate.unwrap_or(context.records_per_second);
-        let (credentials, records_per_second) = match &self.target.kind {
-            TargetKind::Udp {
-                remote,
-                max_message_octets,
-                ..
+        let rate = remote.records_per_second;
+        let credentials = match transport {
+            Transport::Udp {
+                max_message_octets, ..
             } => {
                 let settings = UdpSettings {
                     max_message_octets: *max_message_octets,
-                    records_per_second: rate(remote.records_per_second),
+                    records_per_second: rate.unwrap_or(context.records_per_second),
                     wait: context.offline,
                     source_port: context.source_port(&self.target, &destination.name),
                 };
@@ -165,19 +168,13 @@ impl PreparedTarget {
                 }
                 return Ok(Box::new(udp));
             }
-            TargetKind::Tcp { remote } => (None, remote.records_per_second),
-            TargetKind::Tls {
-                remote,
-                credentials,
-            } => (Some(credentials.clone()), remote.records_per_second),
-            TargetKind::File { .. } | TargetKind::Stdout => {
-                return Err(io::Error::from(io::ErrorKind::InvalidInput));
-            }
+            Transport::Tcp => None,
+            Transport::Tls(credentials) => Some(credentials.clone()),
         };
         let settings = StreamSettings {
             credentials,
             // TCP has flow control.
-            records_per_second: records_per_second.unwrap_or(0),
+            records_per_second: rate.unwrap_or(0),
             offline: context.offline,
         };
         let stream = StreamExporter::new(destination, encoding.clone(), settings);

@@ -37,27 +37,8 @@ pub struct Target {
 /// The kinds of target, with their parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetKind {
-    /// Messages over UDP.
-    Udp {
-        /// Destination.
-        remote: Remote,
-        /// IPFIX, NetFlow v9 or v5. Default: IPFIX.
-        version: Version,
-        /// Maximum length of a Message, octets, 512–65,507. Default: 1400.
-        max_message_octets: usize,
-    },
-    /// IPFIX over TCP.
-    Tcp {
-        /// Destination.
-        remote: Remote,
-    },
-    /// IPFIX over TLS.
-    Tls {
-        /// Destination.
-        remote: Remote,
-        /// Files with certificates and keys.
-        credentials: Credentials,
-    },
+    /// Messages to a host.
+    Remote(Remote, Transport),
     /// IPFIX files (RFC 5655).
     File {
         /// Name of the complete file, or the start of the names if files rotate.
@@ -67,6 +48,22 @@ pub enum TargetKind {
     },
     /// JSON lines on stdout.
     Stdout,
+}
+
+/// How Messages are sent to a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// UDP.
+    Udp {
+        /// IPFIX, NetFlow v9 or v5. Default: IPFIX.
+        version: Version,
+        /// Maximum length of a Message, octets, 512–65,507. Default: 1400.
+        max_message_octets: usize,
+    },
+    /// IPFIX over TCP.
+    Tcp,
+    /// IPFIX over TLS, with files of certificates and keys.
+    Tls(Credentials),
 }
 
 /// A remote host.
@@ -87,9 +84,7 @@ impl Target {
     #[must_use]
     pub const fn remote(&self) -> Option<&Remote> {
         match &self.kind {
-            TargetKind::Udp { remote, .. }
-            | TargetKind::Tcp { remote }
-            | TargetKind::Tls { remote, .. } => Some(remote),
+            TargetKind::Remote(remote, _) => Some(remote),
             TargetKind::File { .. } | TargetKind::Stdout => None,
         }
     }
@@ -98,7 +93,7 @@ impl Target {
     #[must_use]
     pub const fn version(&self) -> Version {
         match &self.kind {
-            TargetKind::Udp { version, .. } => *version,
+            TargetKind::Remote(_, Transport::Udp { version, .. }) => *version,
             _ => Version::Ipfix,
         }
     }
@@ -194,23 +189,20 @@ fn place_of(scheme: &str, place: &str, parameters: Parameters) -> Result<TargetK
         records_per_second: parameters.records_per_second,
         spread: parameters.spread,
     };
-    Ok(match scheme {
-        "udp" => TargetKind::Udp {
-            remote,
+    let transport = match scheme {
+        "udp" => Transport::Udp {
             version: parameters.version,
             max_message_octets: parameters
                 .max_message_octets
                 .unwrap_or(DEFAULT_MESSAGE_OCTETS),
         },
-        "tcp" => TargetKind::Tcp { remote },
+        "tcp" => Transport::Tcp,
         _ => {
             parameters.credentials.check(None)?;
-            TargetKind::Tls {
-                remote,
-                credentials: parameters.credentials,
-            }
+            Transport::Tls(parameters.credentials)
         }
-    })
+    };
+    Ok(TargetKind::Remote(remote, transport))
 }
 
 /// Parses a file without its scheme: `PATH[?rotate-size=SIZE&rotate-every=DURATION&keep=N]`.

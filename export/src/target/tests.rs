@@ -27,34 +27,38 @@ fn targets_are_parsed_with_their_parameters() {
     assert_eq!(kind("stdout:"), TargetKind::Stdout);
     assert_eq!(
         kind("udp://collector.kipfix.svc:4739"),
-        TargetKind::Udp {
-            remote: remote("collector.kipfix.svc", 4739),
-            version: Version::Ipfix,
-            max_message_octets: 1400,
-        }
+        TargetKind::Remote(
+            remote("collector.kipfix.svc", 4739),
+            Transport::Udp {
+                version: Version::Ipfix,
+                max_message_octets: 1400,
+            }
+        )
     );
     assert_eq!(
         kind("udp://[2001:db8::1]:9995?version=9&mtu=512&rate=0&spread=true"),
-        TargetKind::Udp {
-            remote: Remote {
+        TargetKind::Remote(
+            Remote {
                 records_per_second: Some(0),
                 spread: true,
                 ..remote("2001:db8::1", 9995)
             },
-            version: Version::Netflow9,
-            max_message_octets: 512,
-        }
+            Transport::Udp {
+                version: Version::Netflow9,
+                max_message_octets: 512,
+            }
+        )
     );
     assert_eq!(
         kind("tls://c:4740?ca=/etc/ca.pem&cert=c.pem&key=k.pem"),
-        TargetKind::Tls {
-            remote: remote("c", 4740),
-            credentials: Credentials {
+        TargetKind::Remote(
+            remote("c", 4740),
+            Transport::Tls(Credentials {
                 ca: Some("/etc/ca.pem".into()),
                 cert: Some("c.pem".into()),
                 key: Some("k.pem".into()),
-            },
-        }
+            })
+        )
     );
     assert_eq!(
         kind("file:/var/flows.ipfix?rotate-size=1MiB&rotate-every=5m&keep=3"),
@@ -88,13 +92,13 @@ fn the_profile_is_a_parameter_of_ipfix() {
 fn special_characters_in_paths_are_percent_encoded() {
     assert_eq!(
         kind("tls://c:4740?ca=/etc/a%26b%3d%25.pem"),
-        TargetKind::Tls {
-            remote: remote("c", 4740),
-            credentials: Credentials {
+        TargetKind::Remote(
+            remote("c", 4740),
+            Transport::Tls(Credentials {
                 ca: Some("/etc/a&b=%.pem".into()),
                 ..Credentials::default()
-            },
-        }
+            })
+        )
     );
     for (text, path) in [
         ("file:/var/what%3f.ipfix", "/var/what?.ipfix"),

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::anyhow;
 use kipfix_export::counters::TargetFamilies;
 use kipfix_export::own_endpoints::OwnEndpoints;
-use kipfix_export::target::{Target, TargetKind};
+use kipfix_export::target::{Target, TargetKind, Transport};
 use kipfix_export::{Encoding, PreparedTarget, TargetContext, TransportSession};
 use kipfix_service::exit::{BadSettings, Failure};
 use kipfix_service::signals::Stop;
@@ -189,7 +189,7 @@ impl Forwarder {
 /// Refuses a target that is this process itself.
 fn refuse_own(target: &Target, listening: &ListenAddresses) -> Result<(), BadSettings> {
     let listening = match target.kind {
-        TargetKind::Udp { .. } => &listening.datagrams,
+        TargetKind::Remote(_, Transport::Udp { .. }) => &listening.datagrams,
         _ => &listening.connections,
     };
     let remote = target.remote();
