@@ -2,21 +2,25 @@
 
 use super::Format;
 
-/// The format with the highest quality value. Text if none is listed.
-pub(super) fn format(accept: &str) -> Format {
-    let (mut best, mut best_quality) = (Format::Text, 0.0);
-    // Of equal quality values the last one here is used.
-    for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
-        let ranges = accept.split(',').map(MediaRange::new);
-        let qualities = ranges
-            .filter(|range| range.is(format))
-            .map(|range| range.quality);
-        let quality = qualities.fold(0.0, f32::max);
-        if quality > 0.0 && quality >= best_quality {
-            (best, best_quality) = (format, quality);
+impl Format {
+    /// Selects the format for an HTTP `Accept` header: the one with the highest quality value. Of
+    /// equal ones protobuf, then OpenMetrics 1.0.0. Text if none is listed.
+    #[must_use]
+    pub fn from_accept(accept: &str) -> Self {
+        let (mut best, mut best_quality) = (Self::Text, 0.0);
+        // Of equal quality values the last one here is used.
+        for format in [Self::Text, Self::OpenMetrics, Self::Protobuf] {
+            let ranges = accept.split(',').map(MediaRange::new);
+            let qualities = ranges
+                .filter(|range| range.is(format))
+                .map(|range| range.quality);
+            let quality = qualities.fold(0.0, f32::max);
+            if quality > 0.0 && quality >= best_quality {
+                (best, best_quality) = (format, quality);
+            }
         }
+        best
     }
-    best
 }
 
 /// One element of the header.
@@ -114,7 +118,7 @@ mod tests {
             (";;q=x,,=", Format::Text),
         ];
         for (accept, format) in cases {
-            assert_eq!(super::format(accept), format, "{accept:?}");
+            assert_eq!(Format::from_accept(accept), format, "{accept:?}");
         }
     }
 }

@@ -30,13 +30,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// Selects the format for an HTTP `Accept` header: the one with the highest quality value. Of
-    /// equal ones protobuf, then OpenMetrics 1.0.0. Text if none is listed.
-    #[must_use]
-    pub fn from_accept(accept: &str) -> Self {
-        accept::format(accept)
-    }
-
     /// Returns the HTTP `Content-Type`.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
