@@ -52,8 +52,8 @@ impl DnsAnswerCapture {
 mod tests {
     use pcap::Capture;
 
-    use super::super::cooked::COOKED;
     use super::*;
+    use crate::capture::cooked::COOKED;
 
     #[test]
     fn the_filter_passes_answers_and_queries_to_port_5353() {

@@ -234,8 +234,8 @@ fn datagram_expression(excluded_ports: &[u16], own_endpoints: &[OwnEndpoint]) ->
 mod tests {
     use pcap::Capture;
 
-    use super::super::cooked::COOKED;
     use super::*;
+    use crate::capture::cooked::COOKED;
 
     #[test]
     fn the_filter_passes_first_packets_and_nothing_else() {

@@ -92,8 +92,8 @@ mod tests {
     use clap::FromArgMatches;
     use kipfix_service::settings::Daemon;
 
-    use super::super::Flags;
     use super::*;
+    use crate::settings::Flags;
 
     /// Checks the settings of a command line.
     fn check(flags: &[&str]) -> Result<(), String> {

@@ -82,8 +82,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Size, Span};
     use super::*;
+    use crate::settings::{Size, Span};
 
     #[test]
     fn both_ends_of_a_range_are_allowed_and_nothing_beyond() {

@@ -165,8 +165,8 @@ impl Browser {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::{Cell, Column};
     use super::*;
+    use crate::terminal::table::{Cell, Column};
 
     fn table(rows: u64) -> Table {
         let column = |name, is_number| Column { name, is_number };

@@ -2,9 +2,9 @@
 
 use flowproto::record::TunnelType;
 
-use super::super::link::{Network, Version};
-use super::super::packet::Undecodable;
 use super::{Datagram, ETHERNET, GRE, IPV4, IPV6, Inner, MPLS, ethernet, gre, mpls, plain};
+use crate::decode::link::{Network, Version};
+use crate::decode::packet::Undecodable;
 
 /// Control messages of Generic UDP Encapsulation.
 const CONTROL: u8 = 0x20;

@@ -2,9 +2,9 @@
 
 use flowproto::record::TunnelType;
 
-use super::super::link::{self, Network, Version};
-use super::super::packet::Undecodable;
 use super::{Inner, by_ethertype};
+use crate::decode::link::{self, Network, Version};
+use crate::decode::packet::Undecodable;
 
 const PPP: u16 = 0x880b;
 const WCCP: u16 = 0x883e;

@@ -2,9 +2,9 @@
 
 use flowproto::record::TunnelType;
 
-use super::super::link::{Network, Version};
-use super::super::packet::Undecodable;
 use super::{Datagram, Inner, plain};
+use crate::decode::link::{Network, Version};
+use crate::decode::packet::Undecodable;
 
 /// Octets of the header without its optional part.
 const HEADER: u32 = 8;

@@ -6,10 +6,10 @@
 
 use flowproto::record::TunnelType;
 
-use super::super::ip::Header;
-use super::super::link::{self, Network, Version};
-use super::super::packet::Undecodable;
 use super::{Datagram, Inner, plain};
+use crate::decode::ip::Header;
+use crate::decode::link::{self, Network, Version};
+use crate::decode::packet::Undecodable;
 
 /// Octets of cookie and sublayer together.
 const SESSION_EXTRAS: [usize; 4] = [4, 0, 8, 12];

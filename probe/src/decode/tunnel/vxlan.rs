@@ -2,10 +2,10 @@
 
 use flowproto::record::TunnelType;
 
-use super::super::link;
-use super::super::packet::Undecodable;
-use super::super::tunnel_ports::TunnelProtocol;
 use super::{Inner, MPLS_UNICAST, by_ethertype, plain};
+use crate::decode::link;
+use crate::decode::packet::Undecodable;
+use crate::decode::tunnel_ports::TunnelProtocol;
 
 /// The flag of a valid network identifier.
 const VALID: u8 = 0x08;

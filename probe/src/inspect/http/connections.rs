@@ -5,7 +5,6 @@
 
 use enum_map::EnumMap;
 
-use super::super::conversation_hash::conversation_hash;
 use super::connection::{Connection, Outcome};
 use super::http1::stream::begins;
 use super::http2::{PREFACE, begins_with_block};
@@ -13,6 +12,7 @@ use super::messages::{HttpMessages, HttpShared, Scarce};
 use super::segment::{MAX_WAIT_NS, Role};
 use super::unread::UnreadHttp;
 use crate::decode::{PacketInfo, Signal};
+use crate::inspect::conversation_hash::conversation_hash;
 
 /// Connections with the same hash that are kept.
 const WAYS: usize = 4;

@@ -1,7 +1,7 @@
 //! Frames of Initial packets (RFC 9000 §19), and the stream that the data of `CRYPTO` frames form.
 
-use super::super::reader::Reader;
 use super::packet::variable_length;
+use crate::inspect::reader::Reader;
 
 /// Maximum number of octets of a stream.
 pub(super) const MAX_OCTETS: usize = 4096;

@@ -4,10 +4,10 @@ use enum_map::{Enum, EnumMap};
 use flowproto::FlowKey;
 use strum::IntoStaticStr;
 
-use super::super::conversation_hash::conversation_hash;
 use super::crypto_stream::{CryptoStream, MAX_OCTETS};
 use super::keys::ClientKeys;
 use super::packet::{InitialPacket, InitialPackets};
+use crate::inspect::conversation_hash::conversation_hash;
 
 /// Handshakes that are kept at the same time. A power of two.
 const SLOTS: usize = 256;

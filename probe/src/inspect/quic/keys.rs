@@ -108,8 +108,8 @@ impl ClientKeys {
 
 #[cfg(test)]
 mod tests {
-    use super::super::packet::InitialPackets;
     use super::*;
+    use crate::inspect::quic::packet::InitialPackets;
 
     fn octets<const N: usize>(text: &str) -> [u8; N] {
         let digits = text.as_bytes().chunks(2);

@@ -1,6 +1,6 @@
 //! Long headers of QUIC (RFC 8999 §5.1, RFC 9000 §17.2), and the packets of a datagram.
 
-use super::super::reader::Reader;
+use crate::inspect::reader::Reader;
 
 /// A datagram with an Initial packet of a client has at least this many octets (RFC 9000 §14.1).
 const MIN_DATAGRAM: usize = 1200;

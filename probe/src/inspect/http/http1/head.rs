@@ -7,7 +7,7 @@ const MAX_METHOD: usize = 20;
 
 /// What a message has after its head (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Body {
+pub(in crate::inspect::http) enum Body {
     /// This many octets.
     Octets(u64),
     /// Chunks.
@@ -18,25 +18,25 @@ pub(in super::super) enum Body {
 
 /// The head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct RequestHead<'a> {
-    pub(in super::super) method: HttpMethod,
-    pub(in super::super) target: &'a [u8],
-    pub(in super::super) version: HttpVersion,
-    pub(in super::super) body: Body,
+pub(in crate::inspect::http) struct RequestHead<'a> {
+    pub(in crate::inspect::http) method: HttpMethod,
+    pub(in crate::inspect::http) target: &'a [u8],
+    pub(in crate::inspect::http) version: HttpVersion,
+    pub(in crate::inspect::http) body: Body,
 }
 
 /// The head of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct ResponseHead {
-    pub(in super::super) status_code: u16,
-    pub(in super::super) body: Body,
+pub(in crate::inspect::http) struct ResponseHead {
+    pub(in crate::inspect::http) status_code: u16,
+    pub(in crate::inspect::http) body: Body,
     /// The connection changes to HTTP/2, if the status is 101.
-    pub(in super::super) is_h2c: bool,
+    pub(in crate::inspect::http) is_h2c: bool,
 }
 
 /// Length of the head at the beginning of some octets, with the empty line that ends it. `None` if the
 /// octets end before.
-pub(in super::super) fn length(octets: &[u8]) -> Option<usize> {
+pub(in crate::inspect::http) fn length(octets: &[u8]) -> Option<usize> {
     let mut is_empty_line = false;
     for (at, octet) in octets.iter().enumerate() {
         match octet {
@@ -50,7 +50,7 @@ pub(in super::super) fn length(octets: &[u8]) -> Option<usize> {
 }
 
 /// True if some octets can be the beginning of a request: a method in upper case.
-pub(in super::super) fn can_be_request(octets: &[u8]) -> bool {
+pub(in crate::inspect::http) fn can_be_request(octets: &[u8]) -> bool {
     let mut methods = octets.splitn(2, |octet| *octet == b' ');
     let method = methods.next().unwrap_or_default();
     let is_whole = methods.next().is_some();
@@ -59,25 +59,25 @@ pub(in super::super) fn can_be_request(octets: &[u8]) -> bool {
 }
 
 /// True if some octets can be the beginning of a response.
-pub(in super::super) fn can_be_response(octets: &[u8]) -> bool {
+pub(in crate::inspect::http) fn can_be_response(octets: &[u8]) -> bool {
     const BEGINNING: &[u8] = b"HTTP/1.";
     let length = octets.len().min(BEGINNING.len());
     length > 0 && octets.get(..length) == BEGINNING.get(..length)
 }
 
 /// True if some octets begin with a request of HTTP/1, up to the end of its first line.
-pub(in super::super) fn begins_with_request(octets: &[u8]) -> bool {
+pub(in crate::inspect::http) fn begins_with_request(octets: &[u8]) -> bool {
     let mut lines = octets.split(|octet| *octet == b'\n');
     can_be_request(octets) && lines.next().and_then(request_line).is_some()
 }
 
 /// True if some octets begin with a response of HTTP/1.
-pub(in super::super) fn begins_with_response(octets: &[u8]) -> bool {
+pub(in crate::inspect::http) fn begins_with_response(octets: &[u8]) -> bool {
     octets.get(..13).and_then(status_code).is_some()
 }
 
 /// Reads the head of a request. `None` if it is invalid.
-pub(in super::super) fn request(head: &[u8]) -> Option<RequestHead<'_>> {
+pub(in crate::inspect::http) fn request(head: &[u8]) -> Option<RequestHead<'_>> {
     let mut lines = lines(head);
     let (method, target, version) = request_line(lines.next()?)?;
     let body = match framing(lines)? {
@@ -96,7 +96,7 @@ pub(in super::super) fn request(head: &[u8]) -> Option<RequestHead<'_>> {
 }
 
 /// Reads the head of a response. `None` if it is invalid.
-pub(in super::super) fn response(head: &[u8]) -> Option<ResponseHead> {
+pub(in crate::inspect::http) fn response(head: &[u8]) -> Option<ResponseHead> {
     let mut lines = lines(head);
     let status_code = status_code(lines.next()?)?;
     let body = match framing(lines)? {

@@ -3,10 +3,10 @@
 //! A stream is read in order. Segments that were lost or truncated may be skipped where they are part of
 //! a body, whose length is known.
 
-use super::super::head_pool::{HeadPool, MAX_HEAD};
-use super::super::segment::{Distance, Piece, Role};
-use super::super::unread::UnreadHttp;
 use super::head::{self, Body};
+use crate::inspect::http::head_pool::{HeadPool, MAX_HEAD};
+use crate::inspect::http::segment::{Distance, Piece, Role};
+use crate::inspect::http::unread::UnreadHttp;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
@@ -37,7 +37,7 @@ const NEXT_CHUNK: State = State::ChunkSize {
 
 /// One direction of a connection.
 #[derive(Debug, Default)]
-pub(in super::super) struct Stream {
+pub(in crate::inspect::http) struct Stream {
     /// Sequence number of the next octet; `None` before the first one.
     next: Option<u32>,
     state: State,
@@ -50,7 +50,7 @@ pub(in super::super) struct Stream {
 }
 
 /// The next part of a stream.
-pub(in super::super) enum Step<'a> {
+pub(in crate::inspect::http) enum Step<'a> {
     /// The piece is used up.
     Done,
     /// A head in the segment.
@@ -63,53 +63,53 @@ pub(in super::super) enum Step<'a> {
 
 impl Stream {
     /// Sets the sequence number of the first octet.
-    pub(in super::super) const fn begin(&mut self, number: u32) {
+    pub(in crate::inspect::http) const fn begin(&mut self, number: u32) {
         self.next = Some(number);
     }
 
     /// True if the next octet has this sequence number.
-    pub(in super::super) fn is_next(&self, number: u32) -> bool {
+    pub(in crate::inspect::http) fn is_next(&self, number: u32) -> bool {
         self.next == Some(number)
     }
 
     /// True before the first octet is known.
-    pub(in super::super) const fn is_unknown(&self) -> bool {
+    pub(in crate::inspect::http) const fn is_unknown(&self) -> bool {
         self.next.is_none()
     }
 
     /// Sequence number of the next octet; `None` before the first one.
-    pub(in super::super) const fn next(&self) -> Option<u32> {
+    pub(in crate::inspect::http) const fn next(&self) -> Option<u32> {
         self.next
     }
 
     /// True between two messages.
-    pub(in super::super) fn is_between(&self) -> bool {
+    pub(in crate::inspect::http) fn is_between(&self) -> bool {
         self.state == State::Head && self.head.is_empty()
     }
 
     /// True if a head has begun that continues.
-    pub(in super::super) const fn has_head(&self) -> bool {
+    pub(in crate::inspect::http) const fn has_head(&self) -> bool {
         !self.head.is_empty()
     }
 
     /// True if the position of messages is unknown.
-    pub(in super::super) const fn is_lost(&self) -> bool {
+    pub(in crate::inspect::http) const fn is_lost(&self) -> bool {
         matches!(self.state, State::Lost)
     }
 
     /// Time of the first octet of the message whose head was returned.
-    pub(in super::super) const fn started_ns(&self) -> u64 {
+    pub(in crate::inspect::http) const fn started_ns(&self) -> u64 {
         self.started_ns
     }
 
     /// Ends the reading of a stream.
-    pub(in super::super) fn close(&mut self, pool: &mut HeadPool) {
+    pub(in crate::inspect::http) fn close(&mut self, pool: &mut HeadPool) {
         self.state = State::Opaque;
         pool.give_back(std::mem::take(&mut self.head));
     }
 
     /// Gives up a head that continues since before `time_ns`. True if there was one.
-    pub(in super::super) fn expire(&mut self, time_ns: u64, pool: &mut HeadPool) -> bool {
+    pub(in crate::inspect::http) fn expire(&mut self, time_ns: u64, pool: &mut HeadPool) -> bool {
         let is_expired = self.has_head() && self.started_ns < time_ns;
         if is_expired {
             self.give_up(UnreadHttp::NoRoom, pool);
@@ -118,7 +118,7 @@ impl Stream {
     }
 
     /// Sets what follows the head that was returned.
-    pub(in super::super) const fn set_body(&mut self, body: Body) {
+    pub(in crate::inspect::http) const fn set_body(&mut self, body: Body) {
         self.is_body_pending = !matches!(body, Body::Octets(0));
         self.state = match body {
             Body::Octets(0) => State::Head,
@@ -129,18 +129,18 @@ impl Stream {
     }
 
     /// Continues with the next segment that begins with a message.
-    pub(in super::super) const fn lose(&mut self) {
+    pub(in crate::inspect::http) const fn lose(&mut self) {
         self.state = State::Lost;
     }
 
     /// True if the body of the latest message has not begun.
-    pub(in super::super) const fn is_body_pending(&self) -> bool {
+    pub(in crate::inspect::http) const fn is_body_pending(&self) -> bool {
         self.is_body_pending
     }
 
     /// What is new of a segment. `None` if nothing is, or if the stream is not read. Segments that were
     /// lost before are skipped, or end the reading of the message.
-    pub(in super::super) fn piece<'a>(
+    pub(in crate::inspect::http) fn piece<'a>(
         &mut self,
         number: u32,
         captured: &'a [u8],
@@ -165,7 +165,7 @@ impl Stream {
     }
 
     /// Skips to an octet that the receiver expects next. Those before it were not observed.
-    pub(in super::super) fn skip_to(
+    pub(in crate::inspect::http) fn skip_to(
         &mut self,
         number: u32,
         pool: &mut HeadPool,
@@ -199,7 +199,7 @@ impl Stream {
     }
 
     /// Reads up to the next head, or the end of a piece.
-    pub(in super::super) fn step<'a>(
+    pub(in crate::inspect::http) fn step<'a>(
         &mut self,
         piece: &mut Piece<'a>,
         role: Role,
@@ -342,7 +342,7 @@ impl Stream {
 }
 
 /// True if a message can begin like this, or end early.
-pub(in super::super) fn can_begin(role: Role, octets: &[u8]) -> bool {
+pub(in crate::inspect::http) fn can_begin(role: Role, octets: &[u8]) -> bool {
     match role {
         Role::Client => head::can_be_request(octets),
         Role::Server => head::can_be_response(octets),
@@ -350,7 +350,7 @@ pub(in super::super) fn can_begin(role: Role, octets: &[u8]) -> bool {
 }
 
 /// True if a message begins like this.
-pub(in super::super) fn begins(role: Role, octets: &[u8]) -> bool {
+pub(in crate::inspect::http) fn begins(role: Role, octets: &[u8]) -> bool {
     match role {
         Role::Client => head::begins_with_request(octets),
         Role::Server => head::begins_with_response(octets),

@@ -1,9 +1,9 @@
 //! One direction of a connection: its segments in order, its frames, and its field blocks.
 
-use super::super::head_pool::HeadPool;
-use super::super::segment::{Distance, MAX_WAIT_NS, Piece};
 use super::frame_reader::FrameReader;
 use super::hpack::BlockDecoder;
+use crate::inspect::http::head_pool::HeadPool;
+use crate::inspect::http::segment::{Distance, MAX_WAIT_NS, Piece};
 
 /// Segments behind a gap that are kept.
 const MAX_SEGMENTS: usize = 64;

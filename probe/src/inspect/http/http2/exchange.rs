@@ -3,18 +3,18 @@
 use flowproto::Address;
 use flowproto::http::{HttpMethod, HttpRequest, HttpVersion};
 
-use super::super::messages::{HttpMessages, HttpShared, Scarce};
-use super::super::segment::{Piece, Role};
-use super::super::unread::UnreadHttp;
 use super::direction::{Arrival, Direction};
 use super::fields::Fields;
 use super::frame_reader::{BlockTarget, FrameReader, Step};
 use super::hpack::BlockError;
 use super::open_requests::{OpenRequest, OpenRequests};
+use crate::inspect::http::messages::{HttpMessages, HttpShared, Scarce};
+use crate::inspect::http::segment::{Piece, Role};
+use crate::inspect::http::unread::UnreadHttp;
 
 /// Why the reading of a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum End {
+pub(in crate::inspect::http) enum End {
     /// The rest cannot be read.
     Unread(UnreadHttp),
     /// It has another protocol.
@@ -23,14 +23,14 @@ pub(in super::super) enum End {
 
 /// The request of HTTP/1 that has selected HTTP/2. Its response is on stream 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct UpgradeRequest {
-    pub(in super::super) method: HttpMethod,
-    pub(in super::super) started_ns: u64,
+pub(in crate::inspect::http) struct UpgradeRequest {
+    pub(in crate::inspect::http) method: HttpMethod,
+    pub(in crate::inspect::http) started_ns: u64,
 }
 
 /// A connection of HTTP/2.
 #[derive(Debug)]
-pub(in super::super) struct Http2Exchange {
+pub(in crate::inspect::http) struct Http2Exchange {
     /// Address of the client.
     address: Address,
     client: Direction,
@@ -44,7 +44,7 @@ pub(in super::super) struct Http2Exchange {
 impl Http2Exchange {
     /// A connection of the client with this address, whose client and server continue with these sequence
     /// numbers. `preface`: octets of the preface of the client that were read.
-    pub(in super::super) fn new(
+    pub(in crate::inspect::http) fn new(
         address: Address,
         (client, server): (Option<u32>, Option<u32>),
         preface: usize,
@@ -62,7 +62,7 @@ impl Http2Exchange {
     }
 
     /// Adds the request that has selected HTTP/2.
-    pub(in super::super) fn upgrade(&mut self, request: UpgradeRequest) {
+    pub(in crate::inspect::http) fn upgrade(&mut self, request: UpgradeRequest) {
         self.has_request = true;
         self.requests.push(OpenRequest {
             stream: 1,
@@ -75,7 +75,7 @@ impl Http2Exchange {
 
     /// Reads a segment of `octets`, as far as it was captured, that begins with sequence number
     /// `number`, and the kept ones that follow it.
-    pub(in super::super) fn observe(
+    pub(in crate::inspect::http) fn observe(
         &mut self,
         role: Role,
         (number, captured, octets): (u32, &[u8], u32),
@@ -103,7 +103,7 @@ impl Http2Exchange {
     }
 
     /// Reads what is new of a segment.
-    pub(in super::super) fn read(
+    pub(in crate::inspect::http) fn read(
         &mut self,
         role: Role,
         piece: &mut Piece<'_>,
@@ -133,7 +133,11 @@ impl Http2Exchange {
     }
 
     /// Notes what the sender of a segment has received of the other end.
-    pub(in super::super) fn acknowledge(&mut self, role: Role, number: u32) -> Result<(), End> {
+    pub(in crate::inspect::http) fn acknowledge(
+        &mut self,
+        role: Role,
+        number: u32,
+    ) -> Result<(), End> {
         if self.direction(role.other()).acknowledge(number) {
             Ok(())
         } else {
@@ -142,7 +146,7 @@ impl Http2Exchange {
     }
 
     /// Removes the requests whose response may be behind a gap that stays, and returns their number.
-    pub(in super::super) fn take_unknown(&mut self, shared: &mut HttpShared) -> usize {
+    pub(in crate::inspect::http) fn take_unknown(&mut self, shared: &mut HttpShared) -> usize {
         if !self.client.has_held() && !self.server.has_held() {
             return 0;
         }
@@ -152,7 +156,11 @@ impl Http2Exchange {
 
     /// Why the reading ends, if it has waited for segments since before `time_ns`, and what it keeps
     /// meanwhile is `scarce`.
-    pub(in super::super) fn expired(&self, time_ns: u64, scarce: Scarce) -> Option<UnreadHttp> {
+    pub(in crate::inspect::http) fn expired(
+        &self,
+        time_ns: u64,
+        scarce: Scarce,
+    ) -> Option<UnreadHttp> {
         let directions = [&self.client, &self.server];
         if scarce.http2_memory && directions.iter().any(|one| one.has_held_before(time_ns)) {
             return Some(UnreadHttp::SegmentLost);
@@ -164,7 +172,7 @@ impl Http2Exchange {
     }
 
     /// Ends the reading, and frees the memory. Returns the number of requests without a response.
-    pub(in super::super) fn close(mut self, shared: &mut HttpShared) -> usize {
+    pub(in crate::inspect::http) fn close(mut self, shared: &mut HttpShared) -> usize {
         shared.http2_connections = shared.http2_connections.saturating_sub(1);
         // Less memory is never refused.
         let memory = &mut shared.http2_memory;

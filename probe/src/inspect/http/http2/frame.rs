@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// What a client sends first (RFC 9113 §3.4).
-pub(in super::super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(in crate::inspect::http) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Octets of the header of a frame.
 pub(super) const HEADER: usize = 9;
 
@@ -116,7 +116,7 @@ impl FrameHeader {
 }
 
 /// True if octets begin with the first frame of a server: its settings.
-pub(in super::super) fn begins_with_settings(octets: &[u8]) -> bool {
+pub(in crate::inspect::http) fn begins_with_settings(octets: &[u8]) -> bool {
     let header = octets.first_chunk().copied().and_then(FrameHeader::of);
     header.is_some_and(|header| {
         header.kind == FrameKind::Settings && header.flags == 0 && header.length <= 6 * 32
@@ -125,7 +125,7 @@ pub(in super::super) fn begins_with_settings(octets: &[u8]) -> bool {
 
 /// The sender of the field block that octets begin with: true for a client. `None` if they begin with
 /// anything else. It is for connections whose start was not observed.
-pub(in super::super) fn begins_with_block(octets: &[u8]) -> Option<bool> {
+pub(in crate::inspect::http) fn begins_with_block(octets: &[u8]) -> Option<bool> {
     const FLAGS: u8 = END_STREAM | END_HEADERS | PADDED | HAS_PRIORITY;
     let (header, rest) = octets.split_first_chunk::<HEADER>()?;
     let header = FrameHeader::of(*header)?;

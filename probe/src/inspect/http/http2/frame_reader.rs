@@ -1,9 +1,9 @@
 //! The frames of one direction of a connection, in order.
 
-use super::super::head_pool::{HeadPool, MAX_HEAD};
-use super::super::segment::Piece;
-use super::super::unread::UnreadHttp;
 use super::frame::{FrameHeader, FrameKind, HEADER, PREFACE};
+use crate::inspect::http::head_pool::{HeadPool, MAX_HEAD};
+use crate::inspect::http::segment::Piece;
+use crate::inspect::http::unread::UnreadHttp;
 
 /// Where a field block belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 /// A field by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum FieldName {
+pub(in crate::inspect::http::http2) enum FieldName {
     /// `:method`.
     Method,
     /// `:path`.

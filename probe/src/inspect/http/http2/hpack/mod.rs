@@ -12,7 +12,7 @@ use table::{DynamicTable, FieldSize};
 
 pub(super) use fields::FieldName;
 
-use super::super::super::reader::Reader;
+use crate::inspect::reader::Reader;
 
 /// Size of a dynamic table before an update (RFC 9113 §6.5.2).
 const DEFAULT_TABLE_SIZE: usize = 4096;
