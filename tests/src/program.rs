@@ -232,22 +232,19 @@ impl Running {
 
     /// Waits for its end. Returns the exit code and the content of a piped standard error.
     pub fn wait(mut self, limit: Duration) -> (Option<i32>, String) {
-        let mut printed = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            // The thread ends with the process. The limit below ends a process that hangs.
-            let reader = std::thread::spawn(move || {
+        // The thread ends with the process. The limit below ends a process that hangs.
+        let reader = self.child.stderr.take().map(|mut stderr| {
+            std::thread::spawn(move || {
                 let mut text = Vec::new();
                 drop(stderr.read_to_end(&mut text));
                 String::from_utf8_lossy(&text).into_owned()
-            });
-            let ended = eventually(limit, || !matches!(self.child.try_wait(), Ok(None)));
-            assert!(ended, "{} still runs after {limit:?}", self.name);
-            printed = reader.join().expect("the reader ends");
-        } else {
-            let ended = eventually(limit, || !matches!(self.child.try_wait(), Ok(None)));
-            assert!(ended, "{} still runs after {limit:?}", self.name);
-        }
-        (self.child.wait().expect("ended").code(), printed)
+            })
+        });
+        let ended = eventually(limit, || !self.is_alive());
+        assert!(ended, "{} still runs after {limit:?}", self.name);
+        let printed = reader.map(|reader| reader.join().expect("the reader ends"));
+        let code = self.child.wait().expect("ended").code();
+        (code, printed.unwrap_or_default())
     }
 }
 
