@@ -81,50 +81,56 @@ pub struct Capacities {
     pub http_connections: usize,
 }
 
+impl Capacities {
+    fn register(self, make: &MetricMaker) -> prometheus::Result<()> {
+        make.capacity(
+            "cache_capacity_conversations",
+            "Maximum number of conversations in the flow cache, dormant ones included \
+             (--max-flows).",
+            self.conversations,
+        )?;
+        make.capacity(
+            "fragments_capacity",
+            "Maximum number of fragmented packets that are kept (--max-fragments).",
+            self.fragments,
+        )?;
+        make.capacity(
+            "queue_capacity_records",
+            "Maximum number of records between metering and exporting (--queue).",
+            self.queue_records,
+        )?;
+        make.capacity(
+            "interfaces_capacity",
+            "Maximum number of interfaces captured at the same time (--max-interfaces).",
+            self.interfaces,
+        )?;
+        make.capacity(
+            "translations_capacity",
+            "Maximum number of address translations that are kept.",
+            self.translations,
+        )?;
+        make.capacity(
+            "names_capacity",
+            "Maximum number of resolved names that are kept (--max-names).",
+            self.names,
+        )?;
+        make.capacity(
+            "metered_http_connections_capacity",
+            "Maximum number of connections whose HTTP messages are read.",
+            self.http_connections,
+        )
+    }
+}
+
 impl Metrics {
     /// Registers all families, with their series at 0, for a number of metering threads.
     ///
     /// # Errors
     /// Two families have the same name, which is a bug.
     pub fn new(capacities: Capacities, threads: usize) -> prometheus::Result<Self> {
-        let new = MetricMaker::new("kipfix_probe");
-        new.capacity(
-            "cache_capacity_conversations",
-            "Maximum number of conversations in the flow cache, dormant ones included \
-             (--max-flows).",
-            capacities.conversations,
-        )?;
-        new.capacity(
-            "fragments_capacity",
-            "Maximum number of fragmented packets that are kept (--max-fragments).",
-            capacities.fragments,
-        )?;
-        new.capacity(
-            "queue_capacity_records",
-            "Maximum number of records between metering and exporting (--queue).",
-            capacities.queue_records,
-        )?;
-        new.capacity(
-            "interfaces_capacity",
-            "Maximum number of interfaces captured at the same time (--max-interfaces).",
-            capacities.interfaces,
-        )?;
-        new.capacity(
-            "translations_capacity",
-            "Maximum number of address translations that are kept.",
-            capacities.translations,
-        )?;
-        new.capacity(
-            "names_capacity",
-            "Maximum number of resolved names that are kept (--max-names).",
-            capacities.names,
-        )?;
-        new.capacity(
-            "metered_http_connections_capacity",
-            "Maximum number of connections whose HTTP messages are read.",
-            capacities.http_connections,
-        )?;
-        let missed = new.counters(
+        let make = MetricMaker::new("kipfix_probe");
+        capacities.register(&make)?;
+        let missed = make.counters(
             "translations_missed_total",
             "First packets lost before they were compared, or translations forgotten with \
              --conntrack, by reason: kernel_drop (the buffer was full), backlog (datagrams that \
@@ -132,13 +138,13 @@ impl Metrics {
              table_full.",
             &["reason"],
         )?;
-        let interfaces = new.gauge("interfaces", "Interfaces that are captured.")?;
-        let drops = new.counters(
+        let interfaces = make.gauge("interfaces", "Interfaces that are captured.")?;
+        let drops = make.counters(
             "packets_dropped_total",
             "Frames that the kernel dropped because the capture buffer was full, by interface.",
             &["interface"],
         )?;
-        let capture = MetricTable::new(&new, |table| {
+        let capture = MetricTable::new(&make, |table| {
             capture::declare(table);
             table.known_counters(drops.clone(), |counters, add| {
                 for interface in &counters.interfaces {
@@ -152,7 +158,7 @@ impl Metrics {
                 counters.first_packets_left_out
             });
         })?;
-        let pipeline = MetricTable::new(&new, |table| {
+        let pipeline = MetricTable::new(&make, |table| {
             metering::declare(table);
             names::declare(table);
             http::declare(table);
@@ -166,14 +172,14 @@ impl Metrics {
             pipeline,
             interface_drops: drops,
             interfaces,
-            queue_lost: new.counter(
+            queue_lost: make.counter(
                 "queue_records_lost_total",
                 "Records lost, for every target, because the queue to the exporting thread was \
                  full.",
             )?,
-            targets: TargetFamilies::register(&new)?,
-            http: HttpMetrics::new(&new)?,
-            registry: new.registry().clone(),
+            targets: TargetFamilies::register(&make)?,
+            http: HttpMetrics::new(&make)?,
+            registry: make.registry().clone(),
             consistency: Arc::default(),
         })
     }
