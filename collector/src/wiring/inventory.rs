@@ -14,6 +14,7 @@ use crate::inventory::external::{ExternalError, ExternalWatcher, NamedCidr};
 use crate::inventory::file::{self, Inventory};
 use crate::inventory::{IndexSnapshot, IndexWriter, NodeId};
 use crate::pipeline::Observers;
+use crate::serve::Scrape;
 use crate::settings::Settings;
 use crate::snapshots::SnapshotStore;
 
@@ -83,9 +84,9 @@ pub(super) fn watch_files(external: ExternalWatcher, stop: Stop) -> Result<(), F
 }
 
 /// What the Kubernetes watches update.
-pub(super) struct Publisher {
-    pub(super) store: Arc<SnapshotStore>,
-    pub(super) observers: Arc<Observers>,
+struct Publisher {
+    store: Arc<SnapshotStore>,
+    observers: Arc<Observers>,
 }
 
 impl cluster::Publish for Publisher {
@@ -107,13 +108,12 @@ impl cluster::Publish for Publisher {
 }
 
 /// Starts the Kubernetes watches. Returns when they run; before savefiles, when the initial lists are complete or the wait
-/// for them is over. `on_start` gets the health of the watches.
+/// for them is over.
 pub(super) fn watch_kubernetes(
     access: Access,
     writer: IndexWriter,
     settings: &Settings,
-    publisher: Publisher,
-    on_start: impl FnOnce(Arc<Health>),
+    scrape: &Scrape,
     stop: StopAtEnd,
 ) -> Result<JoinHandle<()>, Failure> {
     let selectors = LabelSelectors {
@@ -128,15 +128,18 @@ pub(super) fn watch_kubernetes(
         kept: settings.kept_labels()?,
     };
     let health = Arc::new(Health::new(selectors.kinds()));
-    on_start(Arc::clone(&health));
-    let store = Arc::clone(&publisher.store);
+    scrape.kubernetes.get_or_init(|| Arc::clone(&health));
+    let publisher = Publisher {
+        store: Arc::clone(&scrape.store),
+        observers: Arc::clone(&scrape.observers),
+    };
     let asked = stop.as_ref().clone();
     let thread = cluster::start(access, writer, selectors, health, publisher, stop)
         .context("cannot start a thread for Kubernetes")?;
     let began = clock::monotonic();
     let timeout = settings.attribution.inventory_wait.duration();
     let is_complete = || {
-        let index = store.load().index;
+        let index = scrape.store.load().index;
         index.is_watched() && index.is_complete()
     };
     while !settings.input.read.is_empty() && !is_complete() && began.elapsed() < timeout {

@@ -104,23 +104,11 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
         inventory::watch_files(external, stop.clone())?;
     }
     // Before the first answer of the API, and before the first record.
-    HistoryFile::new(
-        settings.history.history_file.as_deref(),
-        collector.scrape.history.as_deref(),
-    )
-    .load();
+    collector.history_file(&settings).load();
     let mut threads = Vec::new();
     if let Some(access) = access {
-        let publisher = inventory::Publisher {
-            store: Arc::clone(&collector.scrape.store),
-            observers: Arc::clone(&collector.scrape.observers),
-        };
-        let on_start = |health| {
-            collector.scrape.kubernetes.get_or_init(|| health);
-        };
-        let ending = stop.at_end();
-        let watching =
-            inventory::watch_kubernetes(access, writer, &settings, publisher, on_start, ending)?;
+        let (scrape, ending) = (&collector.scrape, stop.at_end());
+        let watching = inventory::watch_kubernetes(access, writer, &settings, scrape, ending)?;
         threads.push(("the Kubernetes watch", watching));
     }
     if let Some(listener) = http {
@@ -215,6 +203,11 @@ impl Collector {
         !self.scrape.sockets.is_empty() || !self.scrape.listeners.is_empty()
     }
 
+    fn history_file(&self, settings: &Settings) -> HistoryFile<'_> {
+        let path = settings.history.history_file.as_deref();
+        HistoryFile::new(path, self.scrape.history.as_deref())
+    }
+
     /// Reads the savefiles.
     ///
     /// # Errors
@@ -254,10 +247,7 @@ impl Collector {
         let stateful = scrape.pipelines.get(..datagram_workers).unwrap_or_default();
         let mut state = StateFile::new(settings.input.state.as_deref());
         state.load(stateful, settings.pipeline(None).limits.idle_milliseconds);
-        let mut history_file = HistoryFile::new(
-            settings.history.history_file.as_deref(),
-            scrape.history.as_deref(),
-        );
+        let mut history_file = self.history_file(settings);
         let threads = self.start_receivers(settings, stop)?;
         let mut drain_timer = DrainTimer::new(clock::now());
         while !stop.wait_timeout(DROPS_INTERVAL.min(drain_timer.remaining(clock::now()))) {
