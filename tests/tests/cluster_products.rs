@@ -1,4 +1,5 @@
-//! Attribution of objects as products create them: k3s, Spark, Volcano, JobSet, Multus, Flannel. With a real API server;
+//! Attribution of objects as products create them: k3s, Spark, Volcano, JobSet, Multus, Flannel,
+//! Calico. With a real API server;
 //! each test has its own namespace and addresses.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
@@ -205,6 +206,31 @@ fn services_without_selector_lead_to_secondary_networks_and_shared_databases() {
     }
     let ambiguous = "kipfix_collector_records_ambiguous_total";
     assert_eq!(ours.scrape().sum(ambiguous, &[]), 0);
+}
+
+#[test]
+fn an_annotation_that_calico_has_left_takes_no_address_from_a_pod() {
+    let ns = "migrated";
+    let Some((server, admin)) = ApiServer::with_namespace(ns) else {
+        return;
+    };
+    let annotation = "projectcalico.org/IPv4IPIPTunnelAddr";
+    for (name, ip, tunnel) in [
+        ("was-calico", "10.55.9.1", "10.55.1.64"),
+        ("is-calico", "10.55.9.2", "10.55.2.64"),
+    ] {
+        let node = objects::node(name).node_address("InternalIP", ip);
+        admin.create(node.annotation(annotation, tunnel));
+    }
+    admin.create(running(ns, "web", &["10.55.1.64"]));
+    let ours = server.watching(&[]);
+    for (ip, pod, node) in [
+        ("10.55.1.64", "web", "elsewhere"),
+        ("10.55.2.64", "", "is-calico"),
+    ] {
+        let line = ours.attribute(&to_external(ip));
+        assert_members(&line, &[("sourcePodName", pod), ("sourceNodeName", node)]);
+    }
 }
 
 /// Sends a record from a source address.

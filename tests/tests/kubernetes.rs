@@ -1,7 +1,10 @@
 //! The watches of Kubernetes, with a real API server that serves, refuses, delays and forbids them.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+use std::time::Duration;
+
 use kipfix_tests::api_server::{ApiServer, StreamingLists, User};
+use kipfix_tests::cluster::Cluster;
 use kipfix_tests::collector::{Collector, assert_members, flow};
 use kipfix_tests::objects::{self, Object};
 use kipfix_tests::program::{PATIENCE, eventually};
@@ -158,6 +161,31 @@ fn a_forbidden_kind_is_off_and_the_others_are_used() {
     }
     let scrape = ours.scrape();
     assert_eq!(scrape.series(up).len(), 6, "{scrape:?}");
+}
+
+#[test]
+fn a_role_that_permits_only_to_watch_is_enough() {
+    let Some(server) = ApiServer::start() else {
+        return;
+    };
+    fill(&server);
+    let role = Object::new("rbac.authorization.k8s.io/v1", "ClusterRole", "kipfix");
+    let mut rules = server.admin().read(&role).unwrap().at("rules").clone();
+    for rule in rules.as_array_mut().unwrap() {
+        rule["verbs"] = json!(["watch"]);
+    }
+    server.admin().patch(&role, &json!({"rules": rules}));
+    let user = Cluster::connect(&server.kubeconfig(User::Kipfix));
+    assert!(eventually(PATIENCE, || user.list("v1", "Pod") == Err(403)));
+    let ours = Collector::watching(&server.kubeconfig(User::Kipfix), &[]);
+    ours.send(&flow("10.1.1.10", "10.1.2.10"));
+    ours.counts(BYTES, &CART_TO_WEB, 1000);
+    // After ten seconds without an event the server is asked for a list, which it refuses.
+    std::thread::sleep(Duration::from_secs(13));
+    let scrape = ours.scrape();
+    assert_eq!(scrape.sum("kipfix_collector_kubernetes_up", &[]), 7);
+    let errors = "kipfix_collector_kubernetes_errors_total";
+    assert!(scrape.has(errors) && scrape.sum(errors, &[]) == 0);
 }
 
 /// Creates the definition of a kind without a namespace, and waits until the server has the kind.

@@ -134,14 +134,18 @@ impl Owners {
         known: KnownWorkload,
         writer: &mut IndexWriter,
     ) -> Workload {
+        let owner = pod.controller.as_ref().map(|one| uid(&one.uid));
+        let awaited = self.owner_of.get(&pod.uid);
+        if awaited.is_some_and(|awaited| Some(*awaited) != owner) {
+            self.cancel_wait(pod.uid);
+        }
         let own_name = pod.label.as_deref().unwrap_or(&pod.name);
-        let Some(controller) = &pod.controller else {
+        let (Some(controller), Some(owner)) = (&pod.controller, owner) else {
             return Workload {
                 kind: writer.intern("Pod"),
                 name: writer.intern(own_name),
             };
         };
-        let owner = uid(&controller.uid);
         let (kind, name) = match (&*controller.group, &*controller.kind) {
             ("", "Node") => {
                 let name = pod.label.as_deref().or_else(|| {
@@ -190,7 +194,7 @@ impl Owners {
         self.waiting.get(&pod).map_or(&[], Vec::as_slice)
     }
 
-    /// A deleted pod does not wait for its owner any more.
+    /// A pod that is deleted or has another owner does not wait for its owner any more.
     pub(super) fn cancel_wait(&mut self, pod: u128) {
         let Some(owner) = self.owner_of.remove(&pod) else {
             return;

@@ -15,7 +15,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
-use kube::core::{ApiResource, PartialObjectMeta};
+use kube::core::{ApiResource, PartialObjectMeta, Status};
 use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
@@ -286,7 +286,8 @@ where
             }
             Err(error) => error,
         };
-        let code = status_code(&error);
+        let answer = answer(&error);
+        let code = answer.map(|status| status.code);
         if !listed && kind.is_optional() && code == Some(404) {
             return Some(Outcome::NotFound);
         }
@@ -305,7 +306,7 @@ where
             (true, true) => WatchFailure::Forbidden,
         };
         attempt.refused = is_refused;
-        let error = error_message(&error);
+        let error = answer.map_or_else(|| error_message(&error), status_message);
         let update = WatchUpdate::Failed {
             kind,
             error,
@@ -328,15 +329,15 @@ where
     let one = ListParams::default().limit(1);
     let (error, failure) = match timeout(ANSWER_TIMEOUT, api.list_metadata(&one)).await {
         Ok(Ok(_)) => return WatchUpdate::Idle(kind),
-        Ok(Err(error)) => {
-            let forbidden = matches!(&error, kube::Error::Api(status) if status.code == 403);
-            let failure = if forbidden && !listed {
-                WatchFailure::Forbidden
-            } else {
-                WatchFailure::Unavailable
-            };
-            (error_message(&error), failure)
+        Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+            if listed {
+                // A role with `watch` and without `list`: the server answers.
+                return WatchUpdate::Idle(kind);
+            }
+            (status_message(&status), WatchFailure::Forbidden)
         }
+        Ok(Err(kube::Error::Api(status))) => (status_message(&status), WatchFailure::Unavailable),
+        Ok(Err(error)) => (error_message(&error), WatchFailure::Unavailable),
         Err(_) => ("no answer in time".to_owned(), WatchFailure::Unavailable),
     };
     WatchUpdate::Failed {
@@ -361,8 +362,13 @@ fn error_message(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Returns the status code of the server's answer, if there was one.
-fn status_code(error: &watcher::Error) -> Option<u16> {
+/// Returns the message and the status code of an answer of the server.
+fn status_message(status: &Status) -> String {
+    format!("{} (status {})", status.message, status.code)
+}
+
+/// Returns the server's answer, if there was one.
+fn answer(error: &watcher::Error) -> Option<&Status> {
     use watcher::Error::{
         InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed,
     };
@@ -370,7 +376,7 @@ fn status_code(error: &watcher::Error) -> Option<u16> {
         InitialListFailed(kube::Error::Api(status))
         | WatchStartFailed(kube::Error::Api(status))
         | WatchFailed(kube::Error::Api(status))
-        | WatchError(status) => Some(status.code),
+        | WatchError(status) => Some(status),
         InitialListFailed(_) | WatchStartFailed(_) | WatchFailed(_) | NoResourceVersion => None,
     }
 }

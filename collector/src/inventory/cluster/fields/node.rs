@@ -66,8 +66,11 @@ pub(in super::super) struct NodeFields {
     pub(in super::super) zone: String,
     pub(in super::super) region: String,
     pub(in super::super) pool: String,
-    /// Addresses from the status and from annotations of network plugins.
+    /// Addresses from the status.
     pub(in super::super) addresses: Vec<Address>,
+    /// Addresses from annotations of network plugins, that the status does not have. An annotation
+    /// stays when another plugin replaces its own.
+    pub(in super::super) annotated: Vec<Address>,
     pub(in super::super) pod_cidrs: Vec<IpNet>,
     pub(in super::super) gateways: Vec<Gateway>,
     /// The network plugin does not use the pod CIDRs: an address in them can belong to a pod of any
@@ -102,7 +105,7 @@ impl Node {
             .map(node_annotations::read)
             .unwrap_or_default();
         let reported = status.addresses.iter();
-        let reported = reported.filter_map(|one| address(&one.address));
+        let reported = distinct(reported.filter_map(|one| address(&one.address)));
         // A plugin with its own pod CIDRs does not use those of the Node.
         let ignores_pod_cidrs = gateway == GatewayRule::OtherIpam && pod_cidrs.is_empty();
         let pod_cidrs = if pod_cidrs.is_empty() {
@@ -121,7 +124,11 @@ impl Node {
                 let key = taint.key.as_str();
                 UNREACHABLE_TAINTS.contains(&key)
             }),
-            addresses: distinct(reported.chain(addresses)),
+            annotated: addresses
+                .into_iter()
+                .filter(|one| !reported.contains(one))
+                .collect(),
+            addresses: reported,
             ignores_pod_cidrs,
             gateways: pod_cidrs
                 .iter()
@@ -299,6 +306,7 @@ mod tests {
             let node: Node = serde_json::from_str(text).unwrap();
             let fields = node.fields(&LabelSelectors::default());
             assert_eq!((&*fields.name, fields.addresses), ("a", Vec::new()));
+            assert_eq!(fields.annotated, []);
         }
     }
 }

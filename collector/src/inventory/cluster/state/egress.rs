@@ -98,7 +98,9 @@ impl ClusterState {
     /// Returns whether the Node or the CiliumNode of a node has an address.
     fn has_address(&self, node: &NodeEntry, address: Address) -> bool {
         let cilium = self.cilium_nodes.get(&*node.fields.name);
-        node.fields.addresses.contains(&address)
+        let fields = &node.fields;
+        fields.addresses.contains(&address)
+            || fields.annotated.contains(&address)
             || cilium.is_some_and(|(cilium, _)| cilium.addresses.contains(&address))
     }
 }

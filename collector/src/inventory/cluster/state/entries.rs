@@ -91,6 +91,8 @@ pub(super) struct NodeEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NodeAddresses {
     pub(super) keys: BTreeSet<AddressKey>,
+    /// Those of `keys` that only annotations have. A pod that reports one has it.
+    pub(super) annotated: BTreeSet<AddressKey>,
     pub(super) pod_cidrs: Vec<IpNet>,
     pub(super) gateways: Vec<Gateway>,
     /// See [`NodeFields::ignores_pod_cidrs`].
@@ -105,8 +107,14 @@ impl NodeAddresses {
     ) -> Self {
         let of_cilium = cilium.map_or(&[][..], |cilium| &cilium.addresses);
         let addresses = node.addresses.iter().chain(of_cilium).chain(egress);
+        let key = |address: &Address| node_key(node, *address);
+        let mut keys: BTreeSet<AddressKey> = addresses.map(key).collect();
+        let annotated = node.annotated.iter().map(key);
+        let annotated: BTreeSet<_> = annotated.filter(|one| !keys.contains(one)).collect();
+        keys.extend(&annotated);
         let mut all = Self {
-            keys: addresses.map(|address| node_key(node, *address)).collect(),
+            keys,
+            annotated,
             pod_cidrs: node.pod_cidrs.clone(),
             gateways: node.gateways.clone(),
             ignores_pod_cidrs: node.ignores_pod_cidrs,

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flowproto::Address;
+
 use super::super::fields::{CiliumNodeFields, NodeFields};
 use super::super::resource_kind::ResourceKind;
 use super::context::{Begin, UpdateContext};
 use super::entries::{NodeAddresses, NodeEntry};
 use super::{ClusterState, set_endpoint};
+use crate::inventory::address_key::AddressKey;
 use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, UNKNOWN};
 
 impl ClusterState {
@@ -101,6 +104,9 @@ impl ClusterState {
             self.writer.unassign(*key, endpoint, context.now);
         }
         for key in &new.keys {
+            if new.annotated.contains(key) && self.has_pod(*key) {
+                continue;
+            }
             if begin.is_yielding && old.keys.contains(key) {
                 self.writer.yield_to_next(*key, endpoint, context.since());
             } else {
@@ -123,6 +129,29 @@ impl ClusterState {
         for gateway in &new.gateways {
             self.writer
                 .assign_prefix(gateway.prefix, endpoint, gateway.is_guess);
+        }
+    }
+
+    fn has_pod(&self, key: AddressKey) -> bool {
+        let mut assignees = self.writer.assignees(key);
+        assignees.any(|id| self.writer.endpoint(id).kind == EndpointKind::Pod)
+    }
+
+    /// A pod reports an address from `until` on. A node that has it only by an annotation does not
+    /// have it any more.
+    pub(super) fn leave_to_pod(&mut self, address: Address, until: u64) {
+        let key = AddressKey::address(address);
+        let is_annotated = |id: &EndpointId| {
+            let node = self.writer.endpoint(*id).node;
+            let uid = node.and_then(|node| self.node_objects.get(&node));
+            let node = uid.and_then(|uid| self.nodes.get(uid));
+            node.is_some_and(|node| {
+                node.endpoint == *id && self.addresses_of(&node.fields).annotated.contains(&key)
+            })
+        };
+        let node = self.writer.assignees(key).find(is_annotated);
+        if let Some(node) = node {
+            self.writer.unassign(key, node, until);
         }
     }
 

@@ -57,6 +57,7 @@ impl ClusterState {
         for address in addresses {
             let key = AddressKey::address(*address);
             if !had.contains(address) {
+                self.leave_to_pod(*address, from);
                 self.assign_key(key, id, begin);
             } else if begin.is_yielding {
                 self.writer.yield_to_next(key, id, context.now);

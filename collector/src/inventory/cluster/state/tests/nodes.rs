@@ -373,3 +373,48 @@ fn an_exporter_with_the_address_of_a_gateway_is_on_the_node_unless_a_pod_has_it(
     assert_eq!(exporter(&mut cluster, "10.1.0.1"), "");
     assert!(has_changed(&mut cluster));
 }
+
+#[test]
+fn a_pod_has_an_address_that_a_node_has_by_an_old_annotation() {
+    // The address of a tunnel of Calico, which another plugin has replaced.
+    let machine = NodeFields {
+        annotated: addresses(&["10.1.0.64", "10.1.0.65"]),
+        ..node("a", &["10.9.0.1"], &[])
+    };
+    let reported = ["10.1.0.64", "10.9.0.1"];
+    for pod_first in [false, true] {
+        let mut cluster = Scenario::new();
+        cluster.at(100);
+        let web = PodFields {
+            node: "b".into(),
+            ..started(pod("web", &reported), 50)
+        };
+        if pod_first {
+            cluster.list_pods(&[&web]).list_nodes(&[&machine]);
+        } else {
+            cluster.list_nodes(&[&machine]).list_pods(&[&web]);
+        }
+        let expected = [
+            ("10.1.0.64", 110, "web"),
+            ("10.1.0.65", 110, "a"),
+            // What the status of a node has stays with it.
+            ("10.9.0.1", 110, "a"),
+        ];
+        cluster.assert_owners(&expected);
+        // Updates and lists of the node change nothing.
+        let changed = NodeFields {
+            zone: "z1".into(),
+            ..machine.clone()
+        };
+        cluster.at(105).changed(&changed).list_nodes(&[&changed]);
+        cluster.assert_owners(&expected);
+    }
+    // A pod that comes later has it from then on.
+    let mut cluster = Scenario::new();
+    cluster.at(100).changed(&machine);
+    cluster.at(200).changed(PodFields {
+        node: "b".into(),
+        ..started(pod("web", &["10.1.0.64"]), 200)
+    });
+    cluster.assert_owners(&[("10.1.0.64", 150, "a"), ("10.1.0.64", 250, "web")]);
+}

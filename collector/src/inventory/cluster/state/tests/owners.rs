@@ -170,3 +170,21 @@ fn a_pod_that_outlives_its_job_keeps_its_workload() {
     cluster.at(10).changed(in_deletion(&worker, 40));
     assert_eq!(cluster.workload("10.1.0.1", 20), "JobSet sim");
 }
+
+#[test]
+fn a_pod_that_is_released_does_not_wait_for_its_former_owner() {
+    let mut cluster = Scenario::new();
+    let web = controlled(pod("web-x", &["10.1.0.1"]), "ReplicaSet", "web-5d4f");
+    cluster.changed(&web).changed(pod("web-x", &["10.1.0.1"]));
+    let deployment = Some(("Deployment", "web"));
+    cluster.apply(owner(ResourceKind::ReplicaSets, "web-5d4f", deployment));
+    assert_eq!(cluster.workload("10.1.0.1", 10), "Pod web-x");
+    // Another pod, and not the one that it was controlled by.
+    let executor = |driver| controlled_by_pod(pod("exec", &["10.1.0.2"]), driver);
+    cluster.changed(executor("one")).changed(executor("other"));
+    let driver = |name, app| controlled(pod(name, &[]), "SparkApplication", app);
+    cluster
+        .changed(driver("other", "b"))
+        .changed(driver("one", "a"));
+    assert_eq!(cluster.workload("10.1.0.2", 10), "SparkApplication b");
+}
