@@ -166,7 +166,8 @@ impl Decider<'_> {
         }
     }
 
-    #[inline]
+    // Inlined, so that nothing is prepared for observers where there are none.
+    #[inline(always)]
     fn authority(&self, flow: &FlowCriteria) -> Authority {
         if !self.observers.is_any() && self.stage != Stage::WarmUp {
             // All exporters are routers.

@@ -69,7 +69,6 @@ pub(super) enum Stage {
 }
 
 /// Judges a flow.
-#[inline]
 pub(super) fn judge(observers: &Observers, flow: &Observed, now: u64, stage: Stage) -> Authority {
     let mut undecided_until = None;
     for node in flow.nodes.into_iter().flatten() {

@@ -11,7 +11,7 @@ use super::observer::Observer;
 use super::process::{CollectingProcess, OpenMessage};
 use super::sink::{Fields, RecordSink};
 use crate::options::{Resolved, SamplingResolver};
-use crate::plan::{MessageContext, Selection, Values};
+use crate::plan::{MessageContext, Selection, TrafficReader, Values};
 use crate::record::{FlowRecord, Sampling};
 use crate::sessions::{SamplingRule, Unusable};
 use crate::template::Template;
@@ -80,6 +80,55 @@ impl SamplingInForce<'_> {
         selection
             .unwrap_or_else(|| self.unannounced())
             .apply(record);
+    }
+}
+
+/// Reads the records of a Set that a sink takes by their traffic.
+struct TrafficRecords<'a> {
+    reader: &'a TrafficReader,
+    context: &'a MessageContext,
+    selection: Selection,
+}
+
+impl TrafficRecords<'_> {
+    /// Passes the records up to the first one that `sink` does not take, and returns their number.
+    fn pass(&self, records: &mut Records<'_, '_>, sink: &mut impl RecordSink) -> u32 {
+        if self.reader.has_ipv6() {
+            self.pass_family::<true>(records, sink)
+        } else {
+            self.pass_family::<false>(records, sink)
+        }
+    }
+
+    #[inline]
+    fn pass_family<const IPV6: bool>(
+        &self,
+        records: &mut Records<'_, '_>,
+        sink: &mut impl RecordSink,
+    ) -> u32 {
+        let mut taken = 0_u16;
+        for octets in records.of_fixed_length() {
+            let traffic = self
+                .reader
+                .read::<IPV6>(octets, self.context, self.selection);
+            if self.reader.may_have_outgoing(&traffic) || !sink.traffic(&traffic) {
+                break;
+            }
+            // A Set has at most 65,535 octets.
+            taken = taken.wrapping_add(1);
+        }
+        records.skip(taken.into());
+        taken.into()
+    }
+}
+
+/// Passes the addresses of all records of a Set to `sink`.
+fn read_ahead(reader: &TrafficReader, records: &Records<'_, '_>, sink: &impl RecordSink) {
+    let records = records.of_fixed_length();
+    if reader.has_ipv6() {
+        records.for_each(|octets| sink.read_ahead(reader.addresses::<true>(octets)));
+    } else {
+        records.for_each(|octets| sink.read_ahead(reader.addresses::<false>(octets)));
     }
 }
 
@@ -186,15 +235,21 @@ impl CollectingProcess {
         let reader = plan.traffic();
         let traffic = reader
             .filter(|reader| sink.takes_traffic(reader.has_health()))
-            .and_then(|reader| Some((reader, sampling.of_all()?)));
+            .and_then(|reader| {
+                Some(TrafficRecords {
+                    reader,
+                    context: &context,
+                    selection: sampling.of_all()?,
+                })
+            });
         let mut records = Records::new(template, content);
         if let Some(reader) = reader {
-            for octets in records.of_fixed_length() {
-                sink.read_ahead(reader.addresses(octets));
-            }
+            read_ahead(reader, &records, sink);
         }
-        let mut latest_sampling =
-            traffic.map_or(Sampling::NONE, |(_, selection)| selection.in_force());
+        let mut latest_sampling = match &traffic {
+            Some(traffic) => traffic.selection.in_force(),
+            None => Sampling::NONE,
+        };
         let has_sampling = !sampling.is_none();
         // Running totals and firewall connections cost a look-up for each record; exporters of deltas
         // do not pay for it. A reported packet is neither.
@@ -205,18 +260,18 @@ impl CollectingProcess {
         let has_names = plan.has_names();
         let mut count = 0_u32;
         let (mut is_begun, mut is_cut) = (false, false);
-        while let Some(next) = records.next(spans) {
+        loop {
+            if let Some(traffic) = &traffic {
+                count = count.saturating_add(traffic.pass(&mut records, sink));
+            }
+            let Some(next) = records.next(spans) else {
+                break;
+            };
             let Ok(octets) = next else {
                 is_cut = true;
                 break;
             };
             count = count.saturating_add(1);
-            if let Some((reader, selection)) = traffic {
-                let traffic = reader.read(octets, &context, selection);
-                if !reader.may_have_outgoing(&traffic) && sink.traffic(&traffic) {
-                    continue;
-                }
-            }
             if !is_begun {
                 plan.begin(values, record);
                 is_begun = true;

@@ -50,7 +50,9 @@ const ALLOWED: u128 = HEALTH
 /// Reads the traffic of the records of a template.
 #[derive(Debug)]
 pub(crate) struct TrafficReader {
-    addresses: Addresses,
+    /// Where source and destination are.
+    addresses: [usize; 2],
+    has_ipv6: bool,
     octets: Option<Load>,
     packets: Option<Load>,
     start: Option<Load>,
@@ -64,13 +66,6 @@ pub(crate) struct TrafficReader {
     has_health: bool,
     /// The template has counters of packets that leave, too.
     has_outgoing: bool,
-}
-
-/// Where source and destination are.
-#[derive(Debug)]
-enum Addresses {
-    V4(Load, Load),
-    V6(usize, usize),
 }
 
 impl TrafficReader {
@@ -100,18 +95,14 @@ impl TrafficReader {
         };
         let v4 = [Slot::SourceV4, Slot::DestinationV4].map(field);
         let v6 = [Slot::SourceV6, Slot::DestinationV6].map(field);
-        let addresses = match (v4, v6) {
-            ([Some(source), Some(destination)], [None, None]) => Addresses::V4(
-                Load::of(source, None, minimum)?,
-                Load::of(destination, None, minimum)?,
-            ),
-            ([None, None], [Some(source), Some(destination)]) => {
-                Addresses::V6(source.span.start, destination.span.start)
-            }
-            _ => return None,
+        let (([Some(source), Some(destination)], [None, None])
+        | ([None, None], [Some(source), Some(destination)])) = (v4, v6)
+        else {
+            return None;
         };
         Some(Self {
-            addresses,
+            addresses: [source.span.start, destination.span.start],
+            has_ipv6: source.slot == Slot::SourceV6,
             octets: load(Slot::Octets)?,
             packets: load(Slot::Packets)?,
             start: time(STARTS)?,
@@ -140,28 +131,33 @@ impl TrafficReader {
             && (record.octet_delta_count == 0 || record.packet_delta_count == 0)
     }
 
-    /// Source and destination of a record.
-    #[inline]
-    pub(crate) fn addresses(&self, octets: &[u8]) -> [Address; 2] {
-        match &self.addresses {
-            Addresses::V4(source, destination) => {
-                [source, destination].map(|load| Address::from_v4_bits(low_u32(load.value(octets))))
-            }
-            Addresses::V6(source, destination) => {
-                [*source, *destination].map(|at| Address::from_v6_bits(u128_at(octets, at)))
-            }
-        }
+    /// Whether the addresses are those of IPv6.
+    pub(crate) const fn has_ipv6(&self) -> bool {
+        self.has_ipv6
     }
 
-    /// The traffic of a record. `selection`: the sampling in force.
+    /// Source and destination of a record. `IPV6` is [`Self::has_ipv6`]: as a constant, it is decided once for all
+    /// records of a Set.
     #[inline]
-    pub(crate) fn read(
+    pub(crate) fn addresses<const IPV6: bool>(&self, octets: &[u8]) -> [Address; 2] {
+        self.addresses.map(|at| {
+            if IPV6 {
+                Address::from_v6_bits(u128::from_be_bytes(octets_at(octets, at)))
+            } else {
+                Address::from_v4_bits(u32::from_be_bytes(octets_at(octets, at)))
+            }
+        })
+    }
+
+    /// The traffic of a record. `IPV6` as for [`Self::addresses`]. `selection`: the sampling in force.
+    #[inline]
+    pub(crate) fn read<const IPV6: bool>(
         &self,
         octets: &[u8],
         context: &MessageContext,
         selection: Selection,
     ) -> TrafficRecord {
-        let [source_address, destination_address] = self.addresses(octets);
+        let [source_address, destination_address] = self.addresses::<IPV6>(octets);
         let number_if = |load: &Option<Load>| load.as_ref().map(|load| load.value(octets));
         let number = |load: &Option<Load>| number_if(load).unwrap_or_default();
         let time = |load: &Option<Load>| {
@@ -195,7 +191,7 @@ impl TrafficReader {
 }
 
 #[inline]
-fn u128_at(octets: &[u8], at: usize) -> u128 {
-    let value = octets.get(at..).and_then(<[u8]>::first_chunk);
-    u128::from_be_bytes(*value.unwrap_or(&[0; 16]))
+fn octets_at<const N: usize>(octets: &[u8], at: usize) -> [u8; N] {
+    let value = octets.get(at..at.wrapping_add(N));
+    value.and_then(|v| v.try_into().ok()).unwrap_or([0; N])
 }

@@ -55,6 +55,12 @@ impl<'t, 'a> Records<'t, 'a> {
         self.rest.chunks_exact(octets)
     }
 
+    /// Continues behind this number of the records of [`Self::of_fixed_length`].
+    pub(crate) fn skip(&mut self, records: usize) {
+        let octets = records.saturating_mul(self.template.minimum_length());
+        self.rest = self.rest.get(octets..).unwrap_or_default();
+    }
+
     /// The octets behind the last whole record.
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest

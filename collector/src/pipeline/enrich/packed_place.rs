@@ -1,5 +1,8 @@
 //! The place of an endpoint in four octets, for entries of the endpoint cache.
 
+use enum_map::Enum;
+use strum::VariantArray;
+
 use crate::inventory::{EndpointKind, NodeId, Place};
 
 /// A [`Place`] and the generation of its snapshots in four octets: the kind in the three highest bits, the generation,
@@ -15,13 +18,7 @@ impl PackedPlace {
 
     /// `None` if the node's number is too large.
     pub(super) fn new(place: Place, generation: u32) -> Option<Self> {
-        let kind: u32 = match place.kind {
-            EndpointKind::Pod => 0,
-            EndpointKind::Node => 1,
-            EndpointKind::Service => 2,
-            EndpointKind::External => 3,
-            EndpointKind::Link => 4,
-        };
+        let kind = u32::try_from(place.kind.into_usize()).ok()?;
         let node = match place.node {
             None => 0,
             Some(node) => node.0.checked_add(1)?,
@@ -38,14 +35,10 @@ impl PackedPlace {
     #[inline]
     pub(super) fn unpack(self) -> Place {
         let node = self.0 & Self::NODE_MASK;
+        let kind = usize::try_from(self.0 >> Self::KIND_SHIFT).ok();
+        let kind = kind.and_then(|kind| EndpointKind::VARIANTS.get(kind));
         Place {
-            kind: match self.0 >> Self::KIND_SHIFT {
-                0 => EndpointKind::Pod,
-                1 => EndpointKind::Node,
-                2 => EndpointKind::Service,
-                4 => EndpointKind::Link,
-                _ => EndpointKind::External,
-            },
+            kind: kind.copied().unwrap_or_default(),
             node: node.checked_sub(1).map(NodeId),
         }
     }
