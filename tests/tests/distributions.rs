@@ -297,32 +297,32 @@ fn pods_of_extensions_belong_to_the_workloads_that_users_know() {
 }
 
 #[test]
-fn a_load_balancer_on_the_nodes_leads_to_its_pod_or_service() {
+fn the_address_of_a_node_has_the_ports_of_the_load_balancers_that_use_it() {
     let ns = "klipper";
     let Some((server, admin)) = ApiServer::with_namespace(ns) else {
         return;
     };
     admin.create(objects::node("edge").node_address("InternalIP", "10.55.9.1"));
-    // k3s: a pod with the port of the node forwards to the Service, whose address is the node's.
+    // k3s: the address of the Service is the node's, where a pod has its port. kube-proxy translates before that
+    // port.
     let balancer = admin.create(objects::workload("DaemonSet", ns, "svclb-traefik"));
     let pod = running(ns, "svclb-traefik-x", "edge", &["10.55.0.2"]).owned_by(&balancer);
     admin.create(pod.host_port(80, 80, "TCP"));
     let traefik = objects::service(ns, "traefik", &["10.96.55.1"]);
     admin.create(traefik.load_balancer(&["10.55.9.1"]));
-    // Without such a pod, the port of the node is the Service's.
     let ports = json!([{"name": "mail", "port": 25, "protocol": "TCP"}]);
     let mail = objects::service(ns, "mail", &["10.96.55.2"]).load_balancer(&["10.55.9.1"]);
     admin.create(mail.set("spec/ports", ports));
     let ours = server.watching(&[]);
-    for (port, pod, service, class) in [
-        (80, "svclb-traefik-x", "", "external_to_pod"),
-        (25, "", "mail", "external_to_service"),
-        (22, "", "", "external_to_node"),
+    for (port, service, class) in [
+        (80, "traefik", "external_to_service"),
+        (25, "mail", "external_to_service"),
+        (22, "", "external_to_node"),
     ] {
         let mut record = flow("198.51.100.7", "10.55.9.1");
         record.key.destination_port = port;
         let expected = [
-            ("destinationPodName", pod),
+            ("destinationPodName", ""),
             ("destinationServiceName", service),
             ("trafficClass", class),
         ];

@@ -25,7 +25,7 @@ pub struct HistoryFlags {
     ///   tables that --forward clickhouse:// fills. user=NAME,
     ///   password-file=FILE
     /// - both engines: ca=FILE, cert=FILE, key=FILE (PEM files),
-    ///   timeout=DURATION [30s]
+    ///   timeout=DURATION, 30s by default
     /// - parameters follow after ?, separated by &
     #[arg(
         long,

@@ -15,7 +15,7 @@ use super::count;
 pub struct ExportingFlags {
     /// Destination of records, with a session of its own. Repeatable:
     /// - udp://HOST:PORT: IPFIX. version=9|5: NetFlow instead. mtu=OCTETS:
-    ///   maximum message length, if the path takes it [1400]
+    ///   maximum message length, if the path takes it, 1400 by default
     /// - tcp://HOST:PORT: IPFIX
     /// - tls://HOST:PORT: IPFIX. ca=FILE, cert=FILE, key=FILE: PEM files
     /// - file:PATH: IPFIX files. rotate-size=SIZE, rotate-every=DURATION,
