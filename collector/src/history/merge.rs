@@ -101,8 +101,8 @@ pub(super) fn total<V: Stored>(parts: &[(u64, V)]) -> V {
 
 #[cfg(test)]
 mod tests {
-    use super::super::measures::Health;
     use super::*;
+    use crate::history::measures::Health;
     use crate::pipeline::Measures;
 
     fn bytes(bytes: u64) -> Measures {

@@ -101,8 +101,8 @@ pub(super) fn judge(observers: &Observers, flow: &Observed, now: u64, stage: Sta
 
 #[cfg(test)]
 mod tests {
-    use super::super::observers::ObserverTimeouts;
     use super::*;
+    use crate::pipeline::observers::ObserverTimeouts;
 
     const X: Option<NodeId> = Some(NodeId(0));
     const OTHER: Option<NodeId> = Some(NodeId(1));

@@ -90,8 +90,8 @@ impl Unconfirmed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::observers::ObserverTimeouts;
     use super::*;
+    use crate::pipeline::observers::ObserverTimeouts;
 
     const NODE: NodeId = NodeId(1);
 

@@ -1,7 +1,7 @@
 //! Edges are summed, kept in a table that grows, and drained when it is full.
 
-use super::super::health::HealthCount;
 use super::*;
+use crate::aggregate::health::HealthCount;
 use crate::pipeline::FlowHealth;
 
 fn bytes(bytes: u64) -> Measures {

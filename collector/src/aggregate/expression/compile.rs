@@ -7,10 +7,10 @@ use flowproto::Address;
 use flowproto::protocol;
 use regex::{Regex, RegexBuilder};
 
-use super::super::field::{Field, FieldSource, FieldType, Value};
-use super::super::field_values;
 use super::syntax::{Comparison, Literal, Located, Operand, Tree};
 use super::{ExpressionError, MAX_REGEXES};
+use crate::aggregate::field::{Field, FieldSource, FieldType, Value};
+use crate::aggregate::field_values;
 use crate::interval_map::parse_network;
 
 /// Maximum size of a compiled regular expression, octets.

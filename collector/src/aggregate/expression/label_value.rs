@@ -10,10 +10,10 @@
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-use super::super::field::{Field, FieldSource, Value};
 use super::compile::Predicate;
 use super::syntax::{Parser, Tree};
 use super::{ExpressionError, MAX_FIELDS};
+use crate::aggregate::field::{Field, FieldSource, Value};
 
 /// The value of a label.
 ///

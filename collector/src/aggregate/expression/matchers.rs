@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::field::Field;
 use super::Expression;
 use super::compile::{Predicate, Test};
+use crate::aggregate::field::Field;
 
 /// Maximum number of alternatives.
 const MAX_ALTERNATIVES: usize = 32;
@@ -118,7 +118,7 @@ const fn check(alternatives: &[Alternative]) -> Result<(), MatcherError> {
 }
 
 fn values(field: &Field, test: &Test) -> Result<MatchedValues, MatcherError> {
-    use super::super::field::{FieldType, Value};
+    use crate::aggregate::field::{FieldType, Value};
     Ok(MatchedValues::OneOf(match test {
         Test::Absent => [String::new()].into(),
         Test::Texts(texts) => texts.iter().map(|text| text.as_ref().to_owned()).collect(),

@@ -12,8 +12,8 @@
 
 use std::fmt;
 
-use super::super::field::{Field, Quoted};
 use super::{ExpressionError, MAX_DEPTH, MAX_OCTETS};
+use crate::aggregate::field::{Field, Quoted};
 
 /// A part of an expression with the column where it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]

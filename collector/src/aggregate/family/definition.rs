@@ -8,9 +8,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use strum::IntoStaticStr;
 
-use super::super::expression::{Expression, ExpressionError, LabelValue};
-use super::super::field::Field;
 use super::{Column, Family, Label, Measure, RowLayout, Samples, name};
+use crate::aggregate::expression::{Expression, ExpressionError, LabelValue};
+use crate::aggregate::field::Field;
 
 /// The label of gRPC responses with their status.
 pub(in super::super) const GRPC_STATUS: &str = "grpc_status";
@@ -286,8 +286,8 @@ impl From<LabelDefinition> for String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::health::{Distribution, HealthParts};
     use super::*;
+    use crate::aggregate::health::{Distribution, HealthParts};
 
     fn family(yaml: &str) -> Result<Family, String> {
         let definition: FamilyDefinition =

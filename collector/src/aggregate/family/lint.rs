@@ -1,8 +1,8 @@
 //! Conventions of Prometheus for names of metrics, as `promtool check metrics` checks them. A name that
 //! breaks one is allowed, because presets have the names of other programs.
 
-use super::super::health::HealthCount;
 use super::{Column, Family, Samples};
+use crate::aggregate::health::HealthCount;
 
 /// Units that are not base units, and the base unit.
 const OTHER_UNITS: [(&str, &str); 16] = [
@@ -91,7 +91,7 @@ mod tests {
     use clap::ValueEnum as _;
     use kipfix_service::settings::Span;
 
-    use super::super::FamilyDefinition;
+    use crate::aggregate::family::FamilyDefinition;
     use crate::aggregate::{Preset, families};
 
     fn lint(change: &str) -> Vec<String> {

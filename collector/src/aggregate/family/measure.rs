@@ -4,8 +4,8 @@ use enum_map::EnumMap;
 use flowproto::http::GrpcStatus;
 use serde::{Deserialize, Serialize};
 
-use super::super::edges::{CountedEdge, EdgePart};
-use super::super::health::{Distribution, HealthCount};
+use crate::aggregate::edges::{CountedEdge, EdgePart};
+use crate::aggregate::health::{Distribution, HealthCount};
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

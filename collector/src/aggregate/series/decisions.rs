@@ -9,10 +9,10 @@ use std::fmt::Write as _;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::super::edge::Edge;
-use super::super::expression::Expression;
-use super::super::field::{Field, FieldSource as _};
 use super::determinant::Determinant;
+use crate::aggregate::edge::Edge;
+use crate::aggregate::expression::Expression;
+use crate::aggregate::field::{Field, FieldSource as _};
 use crate::dense_map::DenseMap;
 
 /// Different values of a part of a filter, with which its decisions are remembered.

@@ -2,9 +2,9 @@
 
 use enum_map::Enum as _;
 
-use super::super::detail::DetailParts;
-use super::super::edge::Edge;
-use super::super::field::{Field, RecordField, Side};
+use crate::aggregate::detail::DetailParts;
+use crate::aggregate::edge::Edge;
+use crate::aggregate::field::{Field, RecordField, Side};
 use crate::inventory::EndpointId;
 
 /// What determines fields, if many edges have it in common.

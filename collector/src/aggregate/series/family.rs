@@ -2,10 +2,10 @@
 
 use kipfix_service::exposition::{Format, Histogram, Kind, Summary, Value, protobuf, text};
 
-use super::super::family::{Column, Family, GRPC_STATUS, Samples};
-use super::super::health::{Distribution, HealthCount};
 use super::histogram::{BucketSums, ClassicBuckets};
 use super::seconds::{float, seconds, write_seconds};
+use crate::aggregate::family::{Column, Family, GRPC_STATUS, Samples};
+use crate::aggregate::health::{Distribution, HealthCount};
 
 /// A family, and the beginnings of its lines.
 #[derive(Debug)]

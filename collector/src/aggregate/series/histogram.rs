@@ -2,9 +2,9 @@
 
 use kipfix_service::exposition::{Bucket, NativeBuckets};
 
-use super::super::buckets::{self, BucketNumber, NATIVE_SCHEMA, ZERO_THRESHOLD};
-use super::super::health::Distribution;
 use super::seconds::seconds;
+use crate::aggregate::buckets::{self, BucketNumber, NATIVE_SCHEMA, ZERO_THRESHOLD};
+use crate::aggregate::health::Distribution;
 
 /// Number of observations of each bucket that has some, in the order of the buckets.
 #[derive(Clone, Debug, Default)]

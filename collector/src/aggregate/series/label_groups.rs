@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use kipfix_service::exposition::text;
 
-use super::super::family::Label;
 use super::determinant::Determinant;
 use super::fragments::FragmentTable;
+use crate::aggregate::family::Label;
 use crate::dense_map::DenseMap;
 
 /// Labels that follow each other and are determined alike.

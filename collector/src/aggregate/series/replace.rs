@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::family::{Family, RowLayout};
 use super::family::ExposedFamily;
 use super::set::SeriesSet;
+use crate::aggregate::family::{Family, RowLayout};
 
 /// The sets of `families`. Families that share rows follow each other. Those that `old` has, too, with
 /// the same name, samples, labels and filter, stay in their set with its rows. A new family begins

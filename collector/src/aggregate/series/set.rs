@@ -11,14 +11,14 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::super::edge::Edge;
-use super::super::edges::{CountedEdge, EdgePart};
-use super::super::family::{Column, Family, RowLayout};
-use super::super::health::Distribution;
 use super::decisions::Decisions;
 use super::family::ExposedFamily;
 use super::histogram::BucketSums;
 use super::label_groups::{LabelGroup, groups, write_label};
+use crate::aggregate::edge::Edge;
+use crate::aggregate::edges::{CountedEdge, EdgePart};
+use crate::aggregate::family::{Column, Family, RowLayout};
+use crate::aggregate::health::Distribution;
 use crate::clock::Now;
 
 /// Rows, and the families that show them.

@@ -6,11 +6,11 @@
 use flowproto::record::{Sampling, SecurityProtocol};
 use flowproto::{Address, FlowRecord};
 
-use super::super::endpoint_member::{EndpointMember, EndpointSide};
-use super::super::record::origin_address;
 use super::EnrichedRecord;
 use super::column::{Column, ColumnType, Value, column, number, optional};
 use super::group::{ColumnGroup, Variation, each_record};
+use crate::emit::endpoint_member::{EndpointMember, EndpointSide};
+use crate::emit::record::origin_address;
 
 fn number_if<T: Into<u64>>(value: Option<T>) -> Value<'static> {
     value.map_or(Value::Absent, number)

@@ -222,7 +222,7 @@ mod tests {
     fn every_health_column_is_in_the_view_and_no_column_of_traffic() {
         let text = statements();
         let view = text.split(';').next().unwrap();
-        for column in &super::super::health_columns::HEALTH {
+        for column in &crate::emit::enriched::health_columns::HEALTH {
             assert_eq!(view.matches(&format!(" AS {}", column.name)).count(), 2);
         }
         for name in OF_TRAFFIC {

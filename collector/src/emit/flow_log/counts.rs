@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::super::double_buffer::DoubleBuffer;
 use super::line::MAX_LINE_OCTETS;
 use super::lines::Lines;
+use crate::emit::double_buffer::DoubleBuffer;
 use enum_map::{Enum, EnumMap};
 use strum::IntoStaticStr;
 

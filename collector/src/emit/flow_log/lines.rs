@@ -1,6 +1,6 @@
 //! Complete lines, one after the other.
 
-use super::super::double_buffer::Batch;
+use crate::emit::double_buffer::Batch;
 
 /// Lines with the end of each.
 #[derive(Debug, Default)]

@@ -7,13 +7,13 @@ use std::sync::atomic::Ordering;
 use enum_map::EnumMap;
 use kipfix_export::spread::hash_of_flow;
 
-use super::super::double_buffer::Batch as _;
-use super::super::{EmittedRecords, OverflowPolicy};
 use super::counts::{LeftOut, Shared};
 use super::format::{FlowLogFormat, LineFormat, SelectedMembers, Written};
 use super::lines::Lines;
 use super::to_u64;
 use crate::aggregate::RecordFilter;
+use crate::emit::double_buffer::Batch as _;
+use crate::emit::{EmittedRecords, OverflowPolicy};
 use crate::pipeline::{DecidedRecord, WholeRecord};
 use crate::snapshots::Snapshots;
 
@@ -196,8 +196,8 @@ impl FlowLogSink {
 mod tests {
     use std::time::Duration;
 
-    use super::super::line::MAX_LINE_OCTETS;
     use super::*;
+    use crate::emit::flow_log::line::MAX_LINE_OCTETS;
 
     #[test]
     fn a_full_queue_drops_whole_lines_and_counts_them() {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use kipfix_service::signals::{Hangups, Stop};
 
-use super::super::double_buffer::{Batch, ConsumerGuard};
 use super::counts::Shared;
 use super::file::LogFile;
 use super::lines::Lines;
 use super::to_u64;
 use crate::clock;
+use crate::emit::double_buffer::{Batch, ConsumerGuard};
 
 /// Octets of one write. A failed write loses its lines only.
 const WRITE_OCTETS: usize = 64 << 10;

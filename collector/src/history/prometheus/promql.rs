@@ -74,9 +74,9 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::families::{FamilySet, HEALTH, TRAFFIC};
     use super::*;
     use crate::aggregate::{Preset, families};
+    use crate::history::prometheus::families::{FamilySet, HEALTH, TRAFFIC};
     use crate::history::{EdgesQuery, Order, TimeBounds};
     use kipfix_service::settings::Span;
 

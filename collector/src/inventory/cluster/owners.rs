@@ -247,8 +247,8 @@ fn is_schedule(digits: &str, started: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fields::Controller;
     use super::*;
+    use crate::inventory::cluster::fields::Controller;
 
     /// A pod that started at minute 28901240 since the epoch.
     fn pod(controller: Option<(&str, &str)>) -> PodFields {

@@ -1,8 +1,8 @@
 //! What a record reports about DNS messages.
 
-use super::super::slot::Slot;
 use super::{Values, bits};
 use crate::dns::DnsHealth;
+use crate::plan::slot::Slot;
 use crate::record::FlowRecord;
 use crate::tcp::RoundTripTime;
 

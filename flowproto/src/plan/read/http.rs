@@ -1,9 +1,9 @@
 //! What a record reports about HTTP messages.
 
-use super::super::slot::Slot;
 use super::{Values, bits};
 use crate::element::KIPFIX_ENTERPRISE;
 use crate::http::{GrpcStatusCounts, HttpHealth};
+use crate::plan::slot::Slot;
 use crate::record::FlowRecord;
 use crate::tcp::RoundTripTime;
 use crate::value::unsigned;

@@ -1,7 +1,7 @@
 //! What a record reports about its TCP connection.
 
-use super::super::slot::Slot;
 use super::{Values, bits};
+use crate::plan::slot::Slot;
 use crate::record::FlowRecord;
 use crate::tcp::{Handshake, RoundTripTime, TcpHealth};
 

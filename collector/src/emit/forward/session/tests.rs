@@ -3,9 +3,9 @@
 use flowproto::FlowRecord;
 use flowproto::collector::Version;
 
-use super::super::layouts::MAX_LAYOUTS;
-use super::super::shape::{HOP_V6, IPV6, NAT_V6, ORIGIN_V6};
 use super::*;
+use crate::emit::forward::layouts::MAX_LAYOUTS;
+use crate::emit::forward::shape::{HOP_V6, IPV6, NAT_V6, ORIGIN_V6};
 mod octets;
 
 use crate::inventory::{self, Bounds};

@@ -6,8 +6,8 @@ use kube::core::object::{NotUsed, Object};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde::Deserialize;
 
-use super::super::uid::uid;
 use super::parse::{address, distinct, or_default};
+use crate::inventory::cluster::uid::uid;
 
 /// Maximum number of addresses of an object.
 const MAX_ADDRESSES: usize = 256;

@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
 
-use super::super::uid::uid;
 use super::parse::{address, distinct, milliseconds, or_default, port};
 use crate::inventory::address_key::TransportPort;
+use crate::inventory::cluster::uid::uid;
 
 /// Label with the name of the Service.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";

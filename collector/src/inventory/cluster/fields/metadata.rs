@@ -2,9 +2,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::super::selectors::LabelSelectors;
-use super::super::uid::uid;
 use super::parse::{Controller, controller, kept_labels, label};
+use crate::inventory::cluster::selectors::LabelSelectors;
+use crate::inventory::cluster::uid::uid;
 
 /// The fields of an object between a pod and its top-level controller.
 #[derive(Clone, Debug)]

@@ -7,14 +7,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
 
-use super::super::selectors::LabelSelectors;
-use super::super::uid::uid;
 use super::gateway::{Gateway, GatewayRule};
 use super::node_annotations::{self, NodeNetworks};
 use super::parse::{
     REGION_LABELS, ZONE_LABELS, address, cidr, distinct, first_label, label, milliseconds,
     or_default,
 };
+use crate::inventory::cluster::selectors::LabelSelectors;
+use crate::inventory::cluster::uid::uid;
 
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = core::Node)]

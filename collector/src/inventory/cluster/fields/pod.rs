@@ -6,14 +6,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use serde::Deserialize;
 
-use super::super::selectors::LabelSelectors;
-use super::super::uid::uid;
 use super::parse::{
     Controller, REGION_LABELS, ZONE_LABELS, address, controller, distinct, first_label,
     kept_labels, label, milliseconds, or_default, port,
 };
 use super::pod_networks::{self, PodNetworks};
 use crate::inventory::address_key::TransportPort;
+use crate::inventory::cluster::selectors::LabelSelectors;
+use crate::inventory::cluster::uid::uid;
 
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = core::Pod)]

@@ -5,8 +5,8 @@ use kube::core::object::{NotUsed, Object};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde::Deserialize;
 
-use super::super::uid::uid;
 use super::parse::{address, distinct, milliseconds, or_default};
+use crate::inventory::cluster::uid::uid;
 
 /// Maximum number of addresses of a claim.
 const MAX_ADDRESSES: usize = 64;

@@ -1,10 +1,10 @@
 //! Ports and claimed addresses of pods, and the ResourceClaims with network devices of pods.
 
-use super::super::fields::ResourceClaimFields;
 use super::ClusterState;
 use super::context::{Begin, UpdateContext};
 use super::entries::ResourceClaim;
 use crate::inventory::address_key::AddressKey;
+use crate::inventory::cluster::fields::ResourceClaimFields;
 use crate::inventory::endpoint::EndpointId;
 
 impl ClusterState {

@@ -2,12 +2,12 @@
 
 use flowproto::Address;
 
-use super::super::fields::EgressFields;
-use super::super::resource_kind::ResourceKind;
 use super::ClusterState;
 use super::context::UpdateContext;
 use super::entries::{EgressEntry, NodeEntry, node_key};
 use super::nodes::node_begin;
+use crate::inventory::cluster::fields::EgressFields;
+use crate::inventory::cluster::resource_kind::ResourceKind;
 
 impl ClusterState {
     /// An object with egress addresses was created or has changed.

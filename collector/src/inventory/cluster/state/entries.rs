@@ -8,9 +8,9 @@ use hashbrown::HashMap;
 use flowproto::Address;
 use ipnet::IpNet;
 
-use super::super::fields::{CiliumNodeFields, EgressFields, Gateway, NodeFields};
-use super::super::resource_kind::ResourceKind;
 use crate::inventory::address_key::AddressKey;
+use crate::inventory::cluster::fields::{CiliumNodeFields, EgressFields, Gateway, NodeFields};
+use crate::inventory::cluster::resource_kind::ResourceKind;
 use crate::inventory::endpoint::{EndpointId, NodeId};
 
 /// Objects by a key.

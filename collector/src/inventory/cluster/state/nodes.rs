@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use flowproto::Address;
 
-use super::super::fields::{CiliumNodeFields, NodeFields};
-use super::super::resource_kind::ResourceKind;
 use super::context::{Begin, UpdateContext};
 use super::entries::{NodeAddresses, NodeEntry};
 use super::{ClusterState, set_endpoint};
 use crate::inventory::address_key::AddressKey;
+use crate::inventory::cluster::fields::{CiliumNodeFields, NodeFields};
+use crate::inventory::cluster::resource_kind::ResourceKind;
 use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, Node, NodeId, UNKNOWN};
 
 impl ClusterState {

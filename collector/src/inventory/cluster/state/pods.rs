@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use flowproto::Address;
 
-use super::super::fields::PodFields;
-use super::super::owners::{KnownWorkload, Workload};
-use super::super::resource_kind::ResourceKind;
-use super::super::uid::uid;
 use super::context::{Begin, UpdateContext};
 use super::entries::{PodEntry, PodKeys};
 use super::{ClusterState, pairs, set_endpoint};
 use crate::inventory::address_key::{AddressKey, TransportPort};
+use crate::inventory::cluster::fields::PodFields;
+use crate::inventory::cluster::owners::{KnownWorkload, Workload};
+use crate::inventory::cluster::resource_kind::ResourceKind;
+use crate::inventory::cluster::uid::uid;
 use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, NodeId};
 
 impl ClusterState {

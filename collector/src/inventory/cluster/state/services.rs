@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::super::fields::{EndpointSliceFields, ServiceFields};
 use super::ClusterState;
 use super::context::UpdateContext;
 use super::entries::KeyedEntry;
 use crate::inventory::address_key::AddressKey;
+use crate::inventory::cluster::fields::{EndpointSliceFields, ServiceFields};
 use crate::inventory::endpoint::{Endpoint, EndpointKind};
 
 impl ClusterState {

@@ -15,17 +15,17 @@ mod unreachable;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::super::fields::{
-    CiliumNodeFields, Controller, EgressFields, EndpointSliceFields, Gateway, NamespaceFields,
-    NodeFields, OwnerFields, PodFields, ResourceClaimFields, ServiceFields,
-};
-use super::super::health::Health;
-use super::super::resource_kind::ResourceKind;
-use super::super::uid::uid;
-use super::super::update::{WatchEvent, WatchFailure, WatchUpdate};
 use super::{ClusterState, ProbeStatus};
 use crate::inventory::address_key::TransportPort;
 use crate::inventory::clock_reading::ClockReading;
+use crate::inventory::cluster::fields::{
+    CiliumNodeFields, Controller, EgressFields, EndpointSliceFields, Gateway, NamespaceFields,
+    NodeFields, OwnerFields, PodFields, ResourceClaimFields, ServiceFields,
+};
+use crate::inventory::cluster::health::Health;
+use crate::inventory::cluster::resource_kind::ResourceKind;
+use crate::inventory::cluster::uid::uid;
+use crate::inventory::cluster::update::{WatchEvent, WatchFailure, WatchUpdate};
 use crate::inventory::endpoint::{EndpointKind, NodeId};
 use crate::inventory::snapshot::{Certainty, Found, IndexSnapshot};
 use crate::inventory::time_range::TimeRange;
