@@ -197,6 +197,11 @@ through_nfcapd() {
     wait "$collector" || true
 }
 
+# with_softflowd <PROGRAM: runs the Python program of standard input, which calls softflowd by softflowd.py.
+with_softflowd() {
+    python3 - "$work" "$(declare -f unpacked); work=$work; unpacked softflowd"
+}
+
 # through_nfacctd KEYS COUNT <PROGRAM: runs pmacct's nfacctd on a free port while the Python program
 # of standard input sends to it (the port is its argument); $work/flows then has COUNT lines of
 # sources in 10.0.0.0/8, sorted: the aggregation keys, packets and octets.

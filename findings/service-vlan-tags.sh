@@ -31,19 +31,11 @@ mkdir "$work/flows"
 (unpacked nfpcapd -r "$work/capture.pcap" -w "$work/flows") >/dev/null 2>&1
 nfpcapd=$(unpacked nfdump -q -R "$work/flows" -o 'fmt:%sa' | tr -d ' ' | paste -s -d +)
 
-softflowd=$(python3 - "$work" "$(declare -f unpacked); work=$work; unpacked softflowd" <<'PYTHON'
+softflowd=$(with_softflowd <<'PYTHON'
 import socket
-import subprocess
-import sys
+from softflowd import exported
 
-work, softflowd = sys.argv[1:]
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-    receiver.bind(("127.0.0.1", 0))
-    receiver.settimeout(10)
-    target = f"127.0.0.1:{receiver.getsockname()[1]}"
-    command = f"{softflowd} -r {work}/capture.pcap -n {target} -v 5 -c none -p {work}/pid"
-    subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=30)
-    message = receiver.recv(65535)
+[message] = exported(5)
 records = int.from_bytes(message[2:4], "big")
 print("+".join(socket.inet_ntoa(message[24 + 48 * n:28 + 48 * n]) for n in range(records)))
 PYTHON

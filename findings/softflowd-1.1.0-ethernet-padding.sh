@@ -12,22 +12,13 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 debian_packages softflowd=1.1.0-1+b1
 
-seen=$(python3 - "$work" "$(declare -f unpacked); work=$work; unpacked softflowd" <<'PYTHON'
-import socket
-import subprocess
-import sys
+seen=$(with_softflowd <<'PYTHON'
+from softflowd import exported, savefile
 from wire import ethernet, ipv4, pcap, udp
 
-work, softflowd = sys.argv[1:]
 packet = ipv4("10.0.0.1", "10.0.0.2", 17, udp(4000, 5000))
-pcap(f"{work}/capture.pcap", [ethernet(0x0800, packet + bytes(18))] * 3)
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-    receiver.bind(("127.0.0.1", 0))
-    receiver.settimeout(10)
-    target = f"127.0.0.1:{receiver.getsockname()[1]}"
-    command = f"{softflowd} -r {work}/capture.pcap -n {target} -v 5 -c none -p {work}/pid"
-    subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=30)
-    message = receiver.recv(65535)
+pcap(savefile, [ethernet(0x0800, packet + bytes(18))] * 3)
+[message] = exported(5)
 record = message[24:72]  # NetFlow version 5: dPkts and dOctets
 print(int.from_bytes(record[16:20], "big"), "packets,",
       int.from_bytes(record[20:24], "big"), "octets")

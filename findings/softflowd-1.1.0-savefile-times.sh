@@ -13,43 +13,32 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 debian_packages softflowd=1.1.0-1+b1
 
-seen=$(python3 - "$work" "$(declare -f unpacked); work=$work; unpacked softflowd" <<'PYTHON'
-import socket
-import struct
-import subprocess
-import sys
+seen=$(with_softflowd <<'PYTHON'
 import time
+from softflowd import exported, savefile, sets, templates
 from wire import ethernet, ipv4, pcap, udp
 
-work, softflowd = sys.argv[1:]
 frame = ethernet(0x0800, ipv4("10.0.0.1", "10.0.0.2", 17, udp(1000, 5000, b"x" * 100)))
-pcap(f"{work}/capture.pcap", [frame], start=time.time() - 600)
+pcap(savefile, [frame], start=time.time() - 600)
 
 
 def start(version):
     """When the flow starts, in milliseconds before (-) or after its export."""
-    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    receiver.bind(("127.0.0.1", 0))
-    receiver.settimeout(5)
-    target = f"127.0.0.1:{receiver.getsockname()[1]}"
-    command = f"{softflowd} -r {work}/capture.pcap -n {target} -v {version} -c none -p {work}/pid"
-    subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=30)
-    message = receiver.recv(65535)
+    [message] = exported(version)
     uptime = int.from_bytes(message[4:8], "big")
     if version == 5:
         return int.from_bytes(message[48:52], "big") - uptime
-    at = 20
-    while at < len(message):
-        set_id, length = struct.unpack_from("!HH", message, at)
+    flows = None
+    for set_id, content in sets(message):
         if set_id == 0:
-            template, count = struct.unpack_from("!HH", message, at + 4)
-            fields = struct.unpack_from("!" + "HH" * count, message, at + 8)
-            if {7, 8} <= set(fields[::2]):  # sourceTransportPort, sourceIPv4Address
-                flows = template
-                before = sum(fields[1:2 * fields[::2].index(22):2])
+            for template, elements in templates(content):
+                numbers = [number for number, _ in elements]
+                if {7, 8} <= set(numbers):  # sourceTransportPort, sourceIPv4Address
+                    flows = template
+                    before = sum(length for _, length in elements[:numbers.index(22)])
         elif set_id == flows:
-            return int.from_bytes(message[at + 4 + before:at + 8 + before], "big") - uptime
-        at += length
+            return int.from_bytes(content[before:before + 4], "big") - uptime
+    raise ValueError("no flow record")
 
 
 def words(milliseconds):

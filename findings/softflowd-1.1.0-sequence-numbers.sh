@@ -15,50 +15,32 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 debian_packages softflowd=1.1.0-1+b1
 
-seen=$(python3 - "$work" "$(declare -f unpacked); work=$work; unpacked softflowd" <<'PYTHON'
-import socket
+seen=$(with_softflowd <<'PYTHON'
 import struct
-import subprocess
-import sys
+from softflowd import exported, savefile, sets, templates
 from wire import ethernet, ipv4, pcap, udp
 
-work, softflowd = sys.argv[1:]
 packets = [ipv4("10.0.0.1", "10.0.0.2", 17, udp(1000 + n, 5000, b"x" * 100)) for n in range(100)]
-pcap(f"{work}/capture.pcap", [ethernet(0x0800, packet) for packet in packets])
-receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-receiver.bind(("127.0.0.1", 0))
-receiver.settimeout(2)
-target = f"127.0.0.1:{receiver.getsockname()[1]}"
-command = f"{softflowd} -r {work}/capture.pcap -n {target} -v 10 -c none -p {work}/pid"
-subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=30)
+pcap(savefile, [ethernet(0x0800, packet) for packet in packets])
 
 lengths = {}  # Template ID: octets of a record (softflowd has no field of variable length)
 previous, first = 0, ""
 rule = True
-while True:
-    try:
-        message = receiver.recv(65535)
-    except TimeoutError:
-        break
+for message in exported(10):
     sequence = int.from_bytes(message[8:12], "big")
     flows = options = 0
-    at = 16
-    while at < len(message):
-        set_id, length = struct.unpack_from("!HH", message, at)
-        body, at = message[at + 4:at + length], at + length
+    for set_id, content in sets(message):
         if set_id == 2:
-            while len(body) >= 4:
-                template, count = struct.unpack_from("!HH", body)
-                fields = struct.unpack_from("!" + "HH" * count, body, 4)
-                lengths[template], body = sum(fields[1::2]), body[4 + 4 * count:]
+            for template, elements in templates(content):
+                lengths[template] = sum(length for _, length in elements)
         elif set_id == 3:
-            options_template, count, _scopes = struct.unpack_from("!HHH", body)
-            fields = struct.unpack_from("!" + "HH" * count, body, 6)
+            options_template, count, _scopes = struct.unpack_from("!HHH", content)
+            fields = struct.unpack_from("!" + "HH" * count, content, 6)
             lengths[options_template] = sum(fields[1::2])
         elif set_id == options_template:
-            options += len(body) // lengths[set_id]
+            options += len(content) // lengths[set_id]
         else:
-            flows += len(body) // lengths[set_id]
+            flows += len(content) // lengths[set_id]
     if not first:
         first = f"the first Message has {flows} flow records, {options} other, and number "
         first += str(sequence)

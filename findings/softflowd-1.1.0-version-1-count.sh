@@ -12,28 +12,19 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 debian_packages softflowd=1.1.0-1+b1
 
-seen=$(python3 - "$work" "$(declare -f unpacked); work=$work; unpacked softflowd" <<'PYTHON'
-import socket
+seen=$(with_softflowd <<'PYTHON'
 import struct
-import subprocess
-import sys
+from softflowd import exported, savefile
 from wire import ethernet, ipv4, pcap, udp
 
-work, softflowd = sys.argv[1:]
 packets = [ipv4("10.0.0.1", "10.0.0.2", 17, udp(4000 + at, 5000)) for at in range(60)]
-pcap(f"{work}/capture.pcap", [ethernet(0x0800, packet) for packet in packets])
-counts, records = [], 0
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-    receiver.bind(("127.0.0.1", 0))
-    receiver.settimeout(10)
-    target = f"127.0.0.1:{receiver.getsockname()[1]}"
-    command = f"{softflowd} -r {work}/capture.pcap -n {target} -v 1 -c none -p {work}/pid"
-    subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=30)
-    while records < 60:
-        version, count = struct.unpack("!HH", receiver.recv(65535)[:4])
-        assert version == 1
-        counts.append(count)
-        records += count
+pcap(savefile, [ethernet(0x0800, packet) for packet in packets])
+counts = []
+for message in exported(1):
+    version, count = struct.unpack("!HH", message[:4])
+    assert version == 1
+    counts.append(count)
+assert sum(counts) == 60
 print("more than 24 records" if max(counts) > 24 else "at most 24 records")
 PYTHON
 )

@@ -13,14 +13,11 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 debian_packages --suite sid softflowd=1.1.1-1
 
-seen=$(python3 - "$work" "$(declare -f unpacked); work=$work; unpacked softflowd" <<'PYTHON'
-import socket
+seen=$(with_softflowd <<'PYTHON'
 import struct
-import subprocess
-import sys
+from softflowd import exported, savefile, sets, templates
 from wire import ethernet, ipv6, pcap, udp
 
-work, softflowd = sys.argv[1:]
 hosts = "2001:db8::1", "2001:db8::2"
 tcp = struct.pack("!HHIIBBHHH", 4000, 80, 1, 0, 0x50, 2, 1000, 0, 0)
 
@@ -35,33 +32,21 @@ packets = [
     ipv6(*hosts, 0, options(17) + udp(4001, 5001, b"x" * 100)),
     ipv6(*hosts, 60, options(6) + tcp),
 ]
-pcap(f"{work}/capture.pcap", [ethernet(0x86DD, packet) for packet in packets])
-receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-receiver.bind(("127.0.0.1", 0))
-receiver.settimeout(2)
-target = f"127.0.0.1:{receiver.getsockname()[1]}"
-command = f"{softflowd} -r {work}/capture.pcap -n {target} -v 9 -c none -p {work}/pid"
-subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=30)
+pcap(savefile, [ethernet(0x86DD, packet) for packet in packets])
 
-templates = {}
+known = {}
 flows = []
-message = receiver.recv(65535)
-at = 20
-while at < len(message):
-    set_id, length = struct.unpack_from("!HH", message, at)
-    body, at = message[at + 4:at + length], at + length
+[message] = exported(9)
+for set_id, content in sets(message):
     if set_id == 0:
-        while len(body) >= 4:
-            template, count = struct.unpack_from("!HH", body)
-            fields = struct.unpack_from("!" + "HH" * count, body, 4)
-            templates[template] = list(zip(fields[::2], fields[1::2]))
-            body = body[4 + 4 * count:]
-    elif set_id in templates:
-        size = sum(length for _, length in templates[set_id])
-        while len(body) >= size:
+        known.update(templates(content))
+    elif set_id in known:
+        size = sum(length for _, length in known[set_id])
+        while len(content) >= size:
             values = {}
-            for element, length in templates[set_id]:
-                values[element], body = int.from_bytes(body[:length], "big"), body[length:]
+            for element, length in known[set_id]:
+                values[element] = int.from_bytes(content[:length], "big")
+                content = content[length:]
             flows.append([values.get(element) for element in (4, 7, 11, 2)])
 print(*(f"protocol {p} ports {s} {d} packets {n}" for p, s, d, n in sorted(flows)), sep=", ")
 PYTHON

@@ -291,20 +291,25 @@ fn reading(log: &str, scrape: &Scrape) -> Reading {
     }
 }
 
+/// An external address without a name.
+pub const EXTERNAL: &str = "198.51.100.7";
+
 /// A flow to an external address of the same family, which has no name.
 pub fn to_external(from: &str) -> FlowRecord {
     let is_v6 = from.contains(':');
-    flow(from, if is_v6 { "2001:db8::7" } else { "198.51.100.7" })
+    flow(from, if is_v6 { "2001:db8::7" } else { EXTERNAL })
+}
+
+/// Reads an address.
+pub fn address(text: &str) -> Address {
+    let ip: IpAddr = text.parse().unwrap_or_else(|_| panic!("{text:?}"));
+    Address::from(ip)
 }
 
 /// A flow of the last second with 1000 octets in 2 packets and a new connection to port 80. Its source port is
 /// unique in this process.
 pub fn flow(from: &str, to: &str) -> FlowRecord {
     static PORT: AtomicU16 = AtomicU16::new(10_000);
-    let address = |text: &str| {
-        let ip: IpAddr = text.parse().unwrap_or_else(|_| panic!("{text:?}"));
-        Address::from(ip)
-    };
     let now = now();
     FlowRecord {
         key: FlowKey {

@@ -253,6 +253,12 @@ impl Object {
     }
 }
 
+/// A pod that has been running on a node for long, with its addresses.
+pub fn long_running_pod(namespace: &str, name: &str, node: &str, addresses: &[&str]) -> Object {
+    let pod = pod(namespace, name).on(node).running(addresses);
+    pod.set("status/startTime", json!("2024-01-01T00:00:00Z"))
+}
+
 /// The status of a running pod with its addresses.
 pub fn running(addresses: &[&str]) -> Value {
     let all: Vec<Value> = addresses.iter().map(|ip| json!({"ip": ip})).collect();

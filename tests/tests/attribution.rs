@@ -3,24 +3,18 @@
 //! their own in `collector/src/inventory/cluster/state/tests`.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::net::IpAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
+use flowproto::FlowRecord;
 use flowproto::record::Translation;
-use flowproto::{Address, FlowRecord};
 use kipfix_tests::api_server::ApiServer;
-use kipfix_tests::collector::{Collector, assert_members, flow, now, to_external};
+use kipfix_tests::collector::{
+    Collector, EXTERNAL, address, assert_members, flow, now, to_external,
+};
 use kipfix_tests::objects::{self, Object};
 use kipfix_tests::program::{PATIENCE, eventually};
 use serde_json::{Value, json};
-
-/// An external address without a name.
-const EXTERNAL: &str = "198.51.100.7";
-
-fn address(text: &str) -> Address {
-    Address::from(text.parse::<IpAddr>().unwrap())
-}
 
 /// The same record with packets at a single time.
 fn at(record: &FlowRecord, milliseconds: u64) -> FlowRecord {
@@ -33,9 +27,7 @@ fn at(record: &FlowRecord, milliseconds: u64) -> FlowRecord {
 
 /// A pod that runs on a node of another test, since a time in the past.
 fn running(namespace: &str, name: &str, addresses: &[&str]) -> Object {
-    let pod = objects::pod(namespace, name).on("elsewhere");
-    pod.running(addresses)
-        .set("status/startTime", json!("2024-01-01T00:00:00Z"))
+    objects::long_running_pod(namespace, name, "elsewhere", addresses)
 }
 
 /// Waits until a new flow has a value in its line, and returns the line.

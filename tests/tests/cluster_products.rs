@@ -1,31 +1,23 @@
-//! Attribution of objects as products create them: k3s, Spark, Volcano, JobSet, Multus, Flannel,
-//! Calico. With a real API server;
-//! each test has its own namespace and addresses.
+//! Attribution of objects as products create them: k3s, Spark, Volcano, JobSet, Multus, Flannel, Calico. With a
+//! real API server; each test has its own namespace and addresses.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::UdpSocket;
 
+use flowproto::FlowRecord;
 use flowproto::exporter::{ExportSession, ExportSettings, OutgoingMessage};
 use flowproto::record::Translation;
-use flowproto::{Address, FlowRecord};
 use kipfix_tests::api_server::ApiServer;
-use kipfix_tests::collector::{Collector, assert_members, flow, now, to_external};
+use kipfix_tests::collector::{
+    Collector, EXTERNAL, address, assert_members, flow, now, to_external,
+};
 use kipfix_tests::objects::{self, Object};
 use kipfix_tests::program::{PATIENCE, eventually};
 use serde_json::{Value, json};
 
-/// An external address without a name.
-const EXTERNAL: &str = "198.51.100.7";
-
-fn address(text: &str) -> Address {
-    Address::from(text.parse::<IpAddr>().unwrap())
-}
-
 /// A pod that runs since a time in the past.
 fn running(namespace: &str, name: &str, addresses: &[&str]) -> Object {
-    let pod = objects::pod(namespace, name).on("elsewhere");
-    pod.running(addresses)
-        .set("status/startTime", json!("2024-01-01T00:00:00Z"))
+    objects::long_running_pod(namespace, name, "elsewhere", addresses)
 }
 
 fn to_port(from: &str, to: &str, port: u16) -> FlowRecord {

@@ -4,15 +4,9 @@
 
 use kipfix_tests::api_server::ApiServer;
 use kipfix_tests::collector::{Collector, assert_members, flow, to_external};
-use kipfix_tests::objects::{self, Object};
+use kipfix_tests::objects::{self, long_running_pod};
 use kipfix_tests::program::{PATIENCE, eventually};
 use serde_json::json;
-
-/// A pod on a node, since a time in the past.
-fn running(namespace: &str, name: &str, node: &str, addresses: &[&str]) -> Object {
-    let pod = objects::pod(namespace, name).on(node).running(addresses);
-    pod.set("status/startTime", json!("2024-01-01T00:00:00Z"))
-}
 
 /// A flow from an address to an external one has these names.
 #[track_caller]
@@ -148,9 +142,14 @@ fn a_virtual_node_takes_no_address_from_the_pod_or_node_behind_it() {
     admin.create(aci.node_address("InternalIP", "10.51.0.7"));
     let liqo = objects::node("milan").label("liqo.io/type", "virtual-node");
     admin.create(liqo.node_address("InternalIP", "10.51.9.1"));
-    admin.create(running(ns, "aci-connector", "aks-1", &["10.51.0.7"]));
+    admin.create(long_running_pod(
+        ns,
+        "aci-connector",
+        "aks-1",
+        &["10.51.0.7"],
+    ));
     // A pod that runs elsewhere, with an address of its own.
-    let burst = running(ns, "burst", "virtual-node-aci-linux", &["10.51.240.4"]);
+    let burst = long_running_pod(ns, "burst", "virtual-node-aci-linux", &["10.51.240.4"]);
     admin.create(burst);
     let ours = server.watching(&[]);
     for (ip, pod, node, class) in [
@@ -244,7 +243,7 @@ fn pods_of_extensions_belong_to_the_workloads_that_users_know() {
     let mut number = 0;
     let mut next = |name: &str| {
         number += 1;
-        running(ns, name, "elsewhere", &[&format!("10.54.0.{number}")])
+        long_running_pod(ns, name, "elsewhere", &[&format!("10.54.0.{number}")])
     };
     let pods = [
         next("cart-7-x")
@@ -306,7 +305,7 @@ fn the_address_of_a_node_has_the_ports_of_the_load_balancers_that_use_it() {
     // k3s: the address of the Service is the node's, where a pod has its port. kube-proxy translates before that
     // port.
     let balancer = admin.create(objects::workload("DaemonSet", ns, "svclb-traefik"));
-    let pod = running(ns, "svclb-traefik-x", "edge", &["10.55.0.2"]).owned_by(&balancer);
+    let pod = long_running_pod(ns, "svclb-traefik-x", "edge", &["10.55.0.2"]).owned_by(&balancer);
     admin.create(pod.host_port(80, 80, "TCP"));
     let traefik = objects::service(ns, "traefik", &["10.96.55.1"]);
     admin.create(traefik.load_balancer(&["10.55.9.1"]));
@@ -337,7 +336,7 @@ fn a_pod_on_a_failed_node_leaves_its_address_to_the_next_pod() {
         return;
     };
     let node = admin.create(objects::node("spot-1").node_address("InternalIP", "10.56.9.1"));
-    admin.create(running(ns, "old", "spot-1", &["10.56.0.5"]));
+    admin.create(long_running_pod(ns, "old", "spot-1", &["10.56.0.5"]));
     let ours = server.watching(&[]);
     let has_pod = |name: &str| {
         let pod = || ours.attribute(&to_external("10.56.0.5"))["sourcePodName"].clone();
