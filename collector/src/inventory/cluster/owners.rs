@@ -13,7 +13,6 @@ use hashbrown::HashMap;
 
 use super::fields::{OwnerFields, PodFields};
 use super::resource_kind::ResourceKind;
-use super::uid::uid;
 use crate::inventory::endpoint::Endpoint;
 use crate::inventory::writer::IndexWriter;
 
@@ -63,7 +62,7 @@ pub(super) struct Owners {
 }
 
 /// The pods that an update of an owner changes.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct OwnerUpdate {
     /// Pods that waited for the owner.
     pub(super) waiting: Vec<u128>,
@@ -134,7 +133,7 @@ impl Owners {
         known: KnownWorkload,
         writer: &mut IndexWriter,
     ) -> Workload {
-        let owner = pod.controller.as_ref().map(|one| uid(&one.uid));
+        let owner = pod.controller.as_ref().map(|one| one.uid);
         let awaited = self.owner_of.get(&pod.uid);
         if awaited.is_some_and(|awaited| Some(*awaited) != owner) {
             self.cancel_wait(pod.uid);

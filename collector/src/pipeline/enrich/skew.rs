@@ -118,16 +118,17 @@ pub fn time_range(
         0 => end,
         start => start.min(end),
     };
-    if end == 0 || offset.greatest.unsigned_abs() > max_skew_milliseconds {
-        return TimeRange {
-            start_milliseconds: now_milliseconds.saturating_sub(end - start),
-            end_milliseconds: now_milliseconds,
-        };
-    }
-    let at = |time: u64, offset| time.saturating_add_signed(offset).min(now_milliseconds);
+    let known = end != 0 && offset.greatest.unsigned_abs() <= max_skew_milliseconds;
+    let local_end = |offset: i64| {
+        if known {
+            end.saturating_add_signed(offset).min(now_milliseconds)
+        } else {
+            now_milliseconds
+        }
+    };
     TimeRange {
-        start_milliseconds: at(end, offset.least).saturating_sub(end - start),
-        end_milliseconds: at(end, offset.greatest),
+        start_milliseconds: local_end(offset.least).saturating_sub(end - start),
+        end_milliseconds: local_end(offset.greatest),
     }
 }
 

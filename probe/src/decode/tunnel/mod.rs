@@ -52,21 +52,42 @@ pub(super) struct Inner<'a> {
 impl Inner<'_> {
     /// The tunnel elements of a record: the header around the packet.
     pub(super) const fn tunnel(&self, outer: &Header<'_>) -> Tunnel {
-        Tunnel {
-            tunnel_type: match self.kind {
-                TunnelType::IpInIp | TunnelType::Ethernet if outer.is_segment_routed => {
-                    TunnelType::Srv6
-                }
-                kind => kind,
-            },
-            tunnel_key: self.key,
-            tunnel_source_address: outer.source,
-            tunnel_destination_address: outer.destination,
-            tunnel_protocol_identifier: outer.protocol,
-            tunnel_source_port: self.source_port,
-            tunnel_destination_port: self.destination_port,
-        }
+        let kind = match self.kind {
+            TunnelType::IpInIp | TunnelType::Ethernet if outer.is_segment_routed => {
+                TunnelType::Srv6
+            }
+            kind => kind,
+        };
+        tunnel_of(
+            outer,
+            kind,
+            self.key,
+            [self.source_port, self.destination_port],
+        )
     }
+}
+
+#[inline(always)]
+const fn tunnel_of(outer: &Header<'_>, kind: TunnelType, key: u32, ports: [u16; 2]) -> Tunnel {
+    let [source_port, destination_port] = ports;
+    Tunnel {
+        tunnel_type: kind,
+        tunnel_key: key,
+        tunnel_source_address: outer.source,
+        tunnel_destination_address: outer.destination,
+        tunnel_protocol_identifier: outer.protocol,
+        tunnel_source_port: source_port,
+        tunnel_destination_port: destination_port,
+    }
+}
+
+/// Source and destination port of UDP.
+#[inline(always)]
+const fn ports_of(udp: &[u8; 8]) -> [u16; 2] {
+    [
+        u16::from_be_bytes([udp[0], udp[1]]),
+        u16::from_be_bytes([udp[2], udp[3]]),
+    ]
 }
 
 /// Finds the packet inside `outer`. `None` if `outer` is not a tunnel packet, or is a later
@@ -142,8 +163,7 @@ fn over_udp<'a>(outer: &Header<'a>, ports: &TunnelPorts) -> Result<Option<Inner<
     let Some((udp, data)) = outer.payload.split_first_chunk::<8>() else {
         return Ok(None);
     };
-    let source_port = u16::from_be_bytes([udp[0], udp[1]]);
-    let destination_port = u16::from_be_bytes([udp[2], udp[3]]);
+    let [source_port, destination_port] = ports_of(udp);
     // A server of Teredo sends from its port to that of the client.
     let from_server = || {
         let protocol = ports.protocol(source_port);
@@ -171,20 +191,12 @@ pub(super) fn plain_vxlan<'a>(
     ports: &TunnelPorts,
 ) -> Option<(Tunnel, &'a [u8])> {
     let (udp, data) = outer.payload.split_first_chunk::<8>()?;
-    let destination_port = u16::from_be_bytes([udp[2], udp[3]]);
+    let outer_ports @ [_, destination_port] = ports_of(udp);
     if ports.protocol(destination_port) != Some(TunnelProtocol::Vxlan) {
         return None;
     }
-    let (tunnel_key, frame) = vxlan::frame(data)?;
-    let tunnel = Tunnel {
-        tunnel_type: TunnelType::Vxlan,
-        tunnel_key,
-        tunnel_source_address: outer.source,
-        tunnel_destination_address: outer.destination,
-        tunnel_protocol_identifier: outer.protocol,
-        tunnel_source_port: u16::from_be_bytes([udp[0], udp[1]]),
-        tunnel_destination_port: destination_port,
-    };
+    let (key, frame) = vxlan::frame(data)?;
+    let tunnel = tunnel_of(outer, TunnelType::Vxlan, key, outer_ports);
     Some((tunnel, frame))
 }
 

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Deserializer};
 
 use crate::inventory::address_key::TransportPort;
+use crate::inventory::cluster::uid;
 use crate::inventory::labels;
 
 pub(super) const ZONE_LABELS: [&str; 2] = [
@@ -57,7 +58,7 @@ pub(in super::super) struct Controller {
     pub(in super::super) group: String,
     pub(in super::super) kind: String,
     pub(in super::super) name: String,
-    pub(in super::super) uid: String,
+    pub(in super::super) uid: u128,
 }
 
 #[cfg(test)]
@@ -74,7 +75,7 @@ impl Controller {
             group: group.into(),
             kind: kind.into(),
             name: name.into(),
-            uid: uid.into(),
+            uid: uid::uid(uid),
         }
     }
 }
@@ -87,7 +88,7 @@ pub(super) fn controller(metadata: &ObjectMeta) -> Option<Controller> {
         group: group.map_or("", |(group, _)| group).to_owned(),
         kind: owner.kind.clone(),
         name: owner.name.clone(),
-        uid: owner.uid.clone(),
+        uid: uid::uid(&owner.uid),
     })
 }
 

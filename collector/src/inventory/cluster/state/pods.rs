@@ -11,7 +11,6 @@ use crate::inventory::address_key::{AddressKey, TransportPort};
 use crate::inventory::cluster::fields::PodFields;
 use crate::inventory::cluster::owners::{KnownWorkload, Workload};
 use crate::inventory::cluster::resource_kind::ResourceKind;
-use crate::inventory::cluster::uid::uid;
 use crate::inventory::endpoint::{Endpoint, EndpointId, EndpointKind, NodeId};
 
 impl ClusterState {
@@ -155,7 +154,7 @@ impl ClusterState {
         before: Option<EndpointId>,
     ) -> Endpoint {
         let of_owner = fields.controller.as_ref().and_then(|controller| {
-            let owner = self.pods.get(&uid(&controller.uid))?.endpoint;
+            let owner = self.pods.get(&controller.uid)?.endpoint;
             let owner = self.writer.endpoint(owner);
             (*owner.namespace == *fields.namespace).then(|| Workload::of(owner))
         });
