@@ -368,6 +368,18 @@ impl FlowRecord {
         }
     }
 
+    /// The duration of its connections since the last record that had one, milliseconds: 32473:15, else
+    /// 279. 0 for a connection that has ended and has neither, `None` for others without a duration.
+    #[must_use]
+    pub fn connection_milliseconds(&self) -> Option<u64> {
+        let seconds = self.connection_sum_duration_seconds.unwrap_or_default();
+        let milliseconds = match self.connection_sum_duration_milliseconds {
+            0 => seconds.saturating_mul(1000),
+            milliseconds => milliseconds,
+        };
+        (milliseconds != 0 || self.tcp_connection_state.has_ended()).then_some(milliseconds)
+    }
+
     /// Splits a biflow record into two uniflow records (RFC 5103 §3).
     #[must_use]
     pub fn directions(&self) -> [Self; 2] {

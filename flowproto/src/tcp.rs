@@ -116,6 +116,15 @@ impl ConnectionState {
     pub const fn octet(self) -> u8 {
         self as u8
     }
+
+    /// True if a connection in this state has ended. One that was not answered has not begun.
+    #[must_use]
+    pub const fn has_ended(self) -> bool {
+        match self {
+            Self::Unknown | Self::Unanswered | Self::Open => false,
+            Self::Refused | Self::Closed | Self::ResetByInitiator | Self::ResetByResponder => true,
+        }
+    }
 }
 
 impl From<u8> for ConnectionState {
@@ -127,6 +136,24 @@ impl From<u8> for ConnectionState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::FlowRecord;
+
+    #[test]
+    fn a_duration_is_in_milliseconds_and_an_ended_connection_always_has_one() {
+        let of = |milliseconds, seconds, state| {
+            let record = FlowRecord {
+                connection_sum_duration_milliseconds: milliseconds,
+                connection_sum_duration_seconds: Some(seconds),
+                tcp_connection_state: state,
+                ..FlowRecord::default()
+            };
+            record.connection_milliseconds()
+        };
+        assert_eq!(of(1500, 1, ConnectionState::Unknown), Some(1500));
+        assert_eq!(of(0, 2, ConnectionState::Unknown), Some(2000));
+        assert_eq!(of(0, 0, ConnectionState::Refused), Some(0));
+        assert_eq!(of(0, 0, ConnectionState::Open), None);
+    }
 
     #[test]
     fn every_state_has_its_own_value() {

@@ -30,6 +30,7 @@ enum Part {
     Encapsulation,
     Security,
     TcpEnd,
+    ConnectionDuration,
 }
 
 /// The details of records that families need.
@@ -63,6 +64,7 @@ impl DetailParts {
             Field::Record(RecordField::Encapsulation) => Part::Encapsulation,
             Field::Record(RecordField::SecurityProtocol) => Part::Security,
             Field::Record(RecordField::TcpEnd) => Part::TcpEnd,
+            Field::Record(RecordField::ConnectionDuration) => Part::ConnectionDuration,
             Field::Record(RecordField::Class | RecordField::Scope | RecordField::Direction)
             | Field::Endpoint(..)
             | Field::Label(..)
@@ -94,6 +96,7 @@ impl DetailParts {
             || self.has(Part::Initiator)
             || self.has(Part::ServerPort)
             || self.has(Part::TcpEnd)
+            || self.has(Part::ConnectionDuration)
     }
 
     const fn has(self, part: Part) -> bool {
@@ -123,6 +126,7 @@ pub(super) struct Detail {
     pub(super) encapsulation: Option<TunnelType>,
     pub(super) security_protocol: SecurityProtocol,
     pub(super) tcp_connection_state: ConnectionState,
+    pub(super) connection_seconds: Option<u64>,
 }
 
 /// What a record has of one of its ends.
@@ -212,6 +216,9 @@ impl Detail {
         // Class of service, interfaces, AS numbers and state are those of the record's own direction.
         if parts.has(Part::TcpEnd) && flow.is_forward() {
             detail.tcp_connection_state = extras.tcp_connection_state;
+        }
+        if parts.has(Part::ConnectionDuration) && flow.is_forward() {
+            detail.connection_seconds = extras.connection_seconds;
         }
         if parts.has(Part::Dscp) && flow.is_forward() {
             detail.dscp = Some(extras.ip_class_of_service >> 2);

@@ -170,6 +170,7 @@ impl<'a> Edge<'a> {
             (RecordField::TcpEnd, Some(detail)) => {
                 optional_text(field_values::tcp_end(detail.tcp_connection_state))
             }
+            (RecordField::ConnectionDuration, Some(detail)) => number(detail.connection_seconds),
             (RecordField::InputInterface, Some(detail)) => {
                 optional_text(detail.input_interface.as_deref())
             }

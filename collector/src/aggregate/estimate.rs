@@ -134,6 +134,7 @@ fn values_of_record(value: &LabelValue, has_both_sides: bool) -> Option<u64> {
             RecordField::Protocol => 256,
             RecordField::Encapsulation
             | RecordField::Port
+            | RecordField::ConnectionDuration
             | RecordField::Exporter
             | RecordField::InputInterface
             | RecordField::OutputInterface => return None,

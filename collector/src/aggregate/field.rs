@@ -131,6 +131,8 @@ pub enum RecordField {
     /// How a TCP connection ended: `closed`, `reset`, `refused`, `unanswered`; `open` if it has
     /// not.
     TcpEnd,
+    /// Duration of the connection that the record reports, whole seconds; absent if it reports none.
+    ConnectionDuration,
 }
 
 /// A field.
@@ -212,7 +214,9 @@ impl Field {
                 _,
                 EndpointField::AsNumber | EndpointField::BgpAsNumber | EndpointField::Port,
             )
-            | Self::Record(RecordField::Port | RecordField::Dscp) => FieldType::Number,
+            | Self::Record(
+                RecordField::Port | RecordField::Dscp | RecordField::ConnectionDuration,
+            ) => FieldType::Number,
             Self::Record(RecordField::Protocol) => FieldType::Protocol,
             Self::Endpoint(..) | Self::Label(..) | Self::NamespaceLabel(..) | Self::Record(_) => {
                 FieldType::Text

@@ -175,6 +175,8 @@ pub struct FlowExtras {
     pub responder_name: Option<ResponderName>,
     /// 32473:23 `tcpConnectionState`: that of the record's own direction.
     pub tcp_connection_state: ConnectionState,
+    /// Duration of the connection that the record's own direction reports, whole seconds.
+    pub connection_seconds: Option<u64>,
 }
 
 /// The endpoint that opened the connection.
@@ -237,6 +239,9 @@ impl FlowExtras {
             ],
             responder_name: record.responder_name.clone(),
             tcp_connection_state: record.tcp_connection_state,
+            connection_seconds: record
+                .connection_milliseconds()
+                .map(|milliseconds| milliseconds / 1000),
         }
     }
 

@@ -111,9 +111,9 @@ impl ConnectionHealth {
     fn of(record: &FlowRecord) -> Self {
         Self {
             state: record.tcp_connection_state,
-            duration_milliseconds: duration(record),
+            duration_milliseconds: record.connection_milliseconds(),
             handshake_microseconds: handshake(record.tcp_handshake),
-            has_ended: is_end(record.tcp_connection_state) || is_end_without_state(record),
+            has_ended: record.tcp_connection_state.has_ended() || is_end_without_state(record),
             initiator: Initiator::of(record),
             connections: record.flow_sampling.scale(1),
         }
@@ -171,27 +171,6 @@ impl ConnectionHealth {
     pub fn duration_sum_milliseconds(&self) -> u64 {
         let duration = self.duration_milliseconds.unwrap_or_default();
         duration.saturating_mul(self.connections)
-    }
-}
-
-/// 32473:15, else 279. An ended connection without either took less than a millisecond.
-fn duration(record: &FlowRecord) -> Option<u64> {
-    let seconds = record.connection_sum_duration_seconds.unwrap_or_default();
-    let milliseconds = match record.connection_sum_duration_milliseconds {
-        0 => seconds.saturating_mul(1000),
-        milliseconds => milliseconds,
-    };
-    let has_ended = is_end(record.tcp_connection_state);
-    (milliseconds != 0 || has_ended).then_some(milliseconds)
-}
-
-const fn is_end(state: ConnectionState) -> bool {
-    match state {
-        ConnectionState::Unknown | ConnectionState::Unanswered | ConnectionState::Open => false,
-        ConnectionState::Refused
-        | ConnectionState::Closed
-        | ConnectionState::ResetByInitiator
-        | ConnectionState::ResetByResponder => true,
     }
 }
 
@@ -327,22 +306,6 @@ mod tests {
         let reverse = FlowHealth::reverse(&record).unwrap();
         assert_eq!(reverse.packets.out_of_order, 20);
         assert!(!reverse.connection.reports_something());
-    }
-
-    #[test]
-    fn a_duration_is_in_milliseconds_and_an_ended_connection_always_has_one() {
-        let of = |milliseconds, seconds, state| {
-            duration(&FlowRecord {
-                connection_sum_duration_milliseconds: milliseconds,
-                connection_sum_duration_seconds: Some(seconds),
-                tcp_connection_state: state,
-                ..FlowRecord::default()
-            })
-        };
-        assert_eq!(of(1500, 1, ConnectionState::Unknown), Some(1500));
-        assert_eq!(of(0, 2, ConnectionState::Unknown), Some(2000));
-        assert_eq!(of(0, 0, ConnectionState::Refused), Some(0));
-        assert_eq!(of(0, 0, ConnectionState::Open), None);
     }
 
     #[test]

@@ -109,6 +109,26 @@ fn a_filter_selects_the_records_of_failed_connections() {
 }
 
 #[test]
+fn a_filter_selects_the_records_of_long_connections() {
+    let of = |milliseconds| {
+        let mut one = request(1000);
+        one.connection_sum_duration_milliseconds = milliseconds;
+        ("node-a", one)
+    };
+    let records = [of(0), of(4999), of(5000), of(3_600_000)];
+    for (text, expected) in [
+        ("connection_duration >= 5", 2),
+        ("connection_duration < 5", 1),
+    ] {
+        assert_eq!(
+            logged(filter(text), &records).lines.len(),
+            expected,
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn records_that_are_not_counted_can_be_left_out() {
     let records = [("node-a", request(1000)), ("node-b", request(1000))];
     let end = logged(LineSettings::default(), &records);

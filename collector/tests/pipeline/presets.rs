@@ -35,15 +35,27 @@ fn k8spacket_has_clients_and_servers_with_bytes_and_durations() {
     end.tcp_connection_state = ConnectionState::Closed;
     end.connection_sum_duration_milliseconds = 2500;
     end.connection_sum_duration_seconds = Some(2);
+    // Reported by the record of the other direction, whose octets are received by the client.
+    let mut long = response(DB, WEB, 500, 5432);
+    long.tcp_connection_state = ConnectionState::Closed;
+    long.connection_sum_duration_milliseconds = 10_000;
     let records = [
         ("node-a", end),
         ("node-a", request(WEB, DB, 200, 5432)),
+        ("node-a", long),
         ("node-b", response(DB, WEB, 500, 5432)),
         ("node-a", request(WEB, OFFICE, 70, 443)),
     ];
     let labels = |address: &str, name: &str, port: u16| {
         format!(
             r#"{{ns="shop",src="{WEB}",src_name="pod.web-1",src_port="dynamic",dst="{address}",dst_name="{name}",dst_port="{port}"}}"#
+        )
+    };
+    let duration = |part: &str, is_persistent: bool, value: &str| {
+        let labels = labels(DB, "pod.db-0", 5432);
+        let labels = labels.trim_end_matches('}');
+        format!(
+            "k8s_packet_duration_seconds_{part}{labels},persistent=\"{is_persistent}\"}} {value}"
         )
     };
     let (database, office) = (labels(DB, "pod.db-0", 5432), labels(OFFICE, "office", 443));
@@ -54,8 +66,10 @@ fn k8spacket_has_clients_and_servers_with_bytes_and_durations() {
         format!("k8s_packet_bytes_sent_count{office} 1"),
         format!("k8s_packet_bytes_received_sum{database} 500"),
         format!("k8s_packet_bytes_received_count{database} 1"),
-        format!("k8s_packet_duration_seconds_sum{database} 2.5"),
-        format!("k8s_packet_duration_seconds_count{database} 1"),
+        duration("sum", false, "2.5"),
+        duration("count", false, "1"),
+        duration("sum", true, "10"),
+        duration("count", true, "1"),
     ];
     assert_eq!(samples(Preset::K8spacket, &records), expected);
 }

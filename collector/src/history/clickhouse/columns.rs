@@ -249,9 +249,10 @@ fn of_record(table: TableKind, field: RecordField) -> Option<FieldSql> {
         RecordField::Exporter => FieldSql::address("exporterAddress"),
         RecordField::Encapsulation => FieldSql::text("tunnelEncapsulation"),
         RecordField::SecurityProtocol => FieldSql::text("securityProtocol"),
-        RecordField::InputInterface | RecordField::OutputInterface | RecordField::TcpEnd => {
-            return None;
-        }
+        RecordField::InputInterface
+        | RecordField::OutputInterface
+        | RecordField::TcpEnd
+        | RecordField::ConnectionDuration => return None,
     })
 }
 
