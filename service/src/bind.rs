@@ -30,6 +30,21 @@ pub fn bind(transport: Transport, address: SocketAddr, shared: bool) -> io::Resu
     }
 }
 
+/// Why [`bind`] failed, for operators.
+#[must_use]
+pub fn failure(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "port already in use".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "permission denied (ports below 1024 need the capability NET_BIND_SERVICE)".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "not an address of this host (use [::] for all)".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
 fn bind_exactly(transport: Transport, address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let (kind, protocol) = match transport {
         Transport::Tcp => (Type::STREAM, Protocol::TCP),

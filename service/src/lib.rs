@@ -25,6 +25,7 @@ pub mod registry;
 pub mod secret;
 pub mod settings;
 pub mod signals;
+pub mod similar;
 pub mod sync;
 pub mod terminal;
 pub mod tls;

@@ -1,8 +1,10 @@
 //! The listening sockets of all receiving threads.
 
+use std::io;
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use kipfix_service::bind;
 use kipfix_service::exit::{BadSettings, Failure};
 
 use super::listen_url::ListenUrl;
@@ -56,7 +58,10 @@ impl Sockets {
         for worker in 0..options.workers {
             let urls = urls.iter().zip(&tls);
             for ((url, tls), address) in urls.zip(&mut addresses) {
-                let failed = |error| anyhow!("listen: cannot listen on {url}: {error}");
+                let failed = |error: io::Error| {
+                    let reason = bind::failure(&error);
+                    anyhow!("listen: cannot listen on {url}: {reason}")
+                };
                 if url.is_udp() {
                     let octets = options.receive_buffer_octets;
                     let socket =

@@ -29,9 +29,9 @@ pub fn readiness(scrape: &Scrape) -> Readiness {
             let note = format!("kubernetes: {kind} watch forbidden for {seconds}s; not used");
             readiness.notes.push(note);
         } else if !watch.up && watch.since_milliseconds != 0 {
-            readiness.notes.push(format!(
-                "kubernetes: {kind} watch down for {seconds}s; serving from cache"
-            ));
+            let objects = watch.objects_in_use();
+            let note = format!("kubernetes: {kind} watch down for {seconds}s; {objects}");
+            readiness.notes.push(note);
         }
     }
     if !scrape.store.load().index.is_complete() {

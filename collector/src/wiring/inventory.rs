@@ -31,7 +31,10 @@ pub(super) fn access(settings: &Settings) -> Result<Option<Access>, Failure> {
     }
     let access = Access::of(&settings.attribution.kubernetes).map_err(BadSettings::new)?;
     if access.is_none() && settings.attribution.inventory.is_none() {
-        tracing::info!("no Kubernetes and no inventory: flows are counted by address only");
+        tracing::info!(
+            "no Kubernetes and no inventory: flows are counted by address only; for names, set \
+             --kubernetes KUBECONFIG or --inventory FILE"
+        );
     }
     Ok(access)
 }

@@ -53,7 +53,8 @@ impl KeptFile {
         };
         match restored {
             Ok(Some(restored)) => tracing::info!(%file, "{name}: restored {restored}"),
-            Ok(None) => tracing::info!(%file, "{name}: no file yet"),
+            Ok(None) if self.has_folder() => tracing::info!(%file, "{name}: no file yet"),
+            Ok(None) => tracing::warn!(%file, "{name}: its folder does not exist"),
             Err(error) => tracing::warn!(%file, "{name}: ignored: {error:#}"),
         }
     }
@@ -77,6 +78,11 @@ impl KeptFile {
             _ => {}
         }
         self.is_failing = result.is_err();
+    }
+
+    fn has_folder(&self) -> bool {
+        let folder = self.path.parent();
+        folder.is_some_and(|folder| folder.as_os_str().is_empty() || folder.is_dir())
     }
 
     /// `None` if there is no file.

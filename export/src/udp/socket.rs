@@ -246,8 +246,8 @@ impl Sender {
     fn warn_once(&mut self, problem: &'static str, error: &io::Error) {
         if !self.warned {
             self.warned = true;
-            let to = self.destination.name.address();
-            warn!(?to, %error, "{problem} (logged once, see target_records_lost_total)");
+            let to = self.destination.name.address().map(tracing::field::display);
+            warn!(to, %error, "{problem} (logged once, see target_records_lost_total)");
         }
     }
 

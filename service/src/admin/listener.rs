@@ -23,7 +23,7 @@ use super::metrics::HttpMetrics;
 use super::slots::{Slot, Slots};
 use super::stall::StallLimit;
 use super::transport::{self, ClientCertificate, Octets, Refusal};
-use crate::bind::{Transport, bind};
+use crate::bind::{self, Transport};
 use crate::exit::{BadSettings, Failure};
 use crate::signals::Stop;
 use crate::tls::{Certificates, ClientCertificates, TlsFiles};
@@ -71,7 +71,11 @@ impl Listener {
                 })
             })
             .map_err(|error| {
-                anyhow!("{setting}: cannot listen on {address}: {}", reason(&error)).into()
+                anyhow!(
+                    "{setting}: cannot listen on {address}: {}",
+                    bind::failure(&error)
+                )
+                .into()
             })
     }
 
@@ -155,22 +159,9 @@ fn now() -> Instant {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = bind(Transport::Tcp, address, false)?;
+    let socket = bind::bind(Transport::Tcp, address, false)?;
     socket.listen(128)?;
     Ok(socket.into())
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "port already in use".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "permission denied (ports below 1024 need the capability NET_BIND_SERVICE)".to_owned()
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "not an address of this host (use [::] for all)".to_owned()
-        }
-        _ => error.to_string(),
-    }
 }
 
 /// What all connections of a listener share.

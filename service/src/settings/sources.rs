@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::flags::is_list;
 use super::layer::Layer;
 use crate::exit::BadSettings;
+use crate::similar::similar;
 
 /// The argument of a setting.
 fn find<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {
@@ -39,9 +40,13 @@ pub(super) fn file(path: &Path, command: &Command) -> Result<Layer, BadSettings>
     let mut layer = Layer::default();
     for (key, value) in settings {
         let Some(argument) = find(command, &key) else {
-            let allowed = allowed(command);
+            let keys = keys(command);
+            let hint = match similar(&key, keys.iter().copied()) {
+                Some(similar) => format!("; similar: {similar}"),
+                None => format!(": must be one of {}", keys.join(", ")),
+            };
             return Err(BadSettings::new(format!(
-                "unknown setting {key:?} in {name:?}: must be one of {allowed}"
+                "unknown setting {key:?} in {name:?}{hint}"
             )));
         };
         let values = match value {
@@ -66,13 +71,13 @@ pub(super) fn file(path: &Path, command: &Command) -> Result<Layer, BadSettings>
 }
 
 /// The keys of the settings.
-fn allowed(command: &Command) -> String {
+fn keys(command: &Command) -> Vec<&str> {
     let keys = command
         .get_arguments()
         .map(|argument| argument.get_id().as_str());
     let mut keys: Vec<&str> = keys.filter(|key| *key != "help").collect();
     keys.sort_unstable();
-    keys.join(", ")
+    keys
 }
 
 /// A value as its flag takes it. A map is JSON.

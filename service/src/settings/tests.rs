@@ -252,7 +252,7 @@ fn variables_that_a_service_injects_are_ignored_and_typos_are_reported() {
 }
 
 #[test]
-fn the_error_for_an_unknown_key_lists_the_allowed_ones() {
+fn the_error_for_an_unknown_key_has_a_similar_one_or_lists_the_allowed_ones() {
     let refused = Sources {
         file: Some("max_flow: 1"),
         ..Sources::default()
@@ -260,7 +260,16 @@ fn the_error_for_an_unknown_key_lists_the_allowed_ones() {
     .refused();
     assert_eq!(
         refused,
-        "unknown setting \"max_flow\" in \"FILE\": must be one of admin, biflow, buffer, families, \
+        "unknown setting \"max_flow\" in \"FILE\"; similar: max_flows"
+    );
+    let refused = Sources {
+        file: Some("capacity: 1"),
+        ..Sources::default()
+    }
+    .refused();
+    assert_eq!(
+        refused,
+        "unknown setting \"capacity\" in \"FILE\": must be one of admin, biflow, buffer, families, \
          idle_timeout, interface, kubernetes, log_format, max_flows, node_name, observation_domain"
     );
     let refused = Sources {

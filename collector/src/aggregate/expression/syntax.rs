@@ -12,6 +12,8 @@
 
 use std::fmt;
 
+use kipfix_service::similar::similar;
+
 use super::{ExpressionError, MAX_DEPTH, MAX_OCTETS};
 use crate::aggregate::field::{Field, Quoted};
 
@@ -437,6 +439,11 @@ fn unknown(name: &str, has_key: bool) -> String {
         (false, _) if Field::named(bare).is_some() => {
             format!("unknown field {name}: must be {bare}")
         }
-        _ => format!("unknown field {name}"),
+        _ => {
+            let names: Vec<String> = Field::all().map(|field| field.to_string()).collect();
+            let similar = similar(name, names.iter().map(String::as_str));
+            let hint = similar.map(|similar| format!("; similar: {similar}"));
+            format!("unknown field {name}{}", hint.unwrap_or_default())
+        }
     }
 }

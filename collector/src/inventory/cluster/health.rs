@@ -56,6 +56,17 @@ pub struct WatchCounts {
     pub malformed: u64,
 }
 
+impl WatchCounts {
+    /// Which objects of the kind are in use while the watch is down.
+    pub const fn objects_in_use(&self) -> &'static str {
+        if self.listed {
+            "serving from cache"
+        } else {
+            "no object of this kind is known yet"
+        }
+    }
+}
+
 /// State of all watches.
 #[derive(Debug)]
 pub struct Health {
@@ -149,10 +160,11 @@ impl Health {
         let is_forbidden = failure == WatchFailure::Forbidden;
         let was_forbidden = watch.counts.forbidden;
         watch.counts.forbidden |= is_forbidden;
+        let objects = watch.counts.objects_in_use();
         drop(watch);
         let is_missing = failure != WatchFailure::Unavailable;
         if was_up && (!is_missing || !kind.is_optional() && failure == WatchFailure::Refused) {
-            tracing::warn!(%kind, error, "watch failed; serving from cache");
+            tracing::warn!(%kind, error, "watch failed; {objects}");
         }
         if is_forbidden && !was_forbidden {
             if kind.is_optional() {

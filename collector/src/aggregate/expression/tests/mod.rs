@@ -184,6 +184,11 @@ fn a_mistake_is_reported_with_its_column() {
         ("port in [1 2]", 12, "expected ], found 2"),
         ("port == x", 9, "unknown field x"),
         (
+            "src.workloads == \"a\"",
+            1,
+            "unknown field src.workloads; similar: src.workload",
+        ),
+        (
             "namespace == \"a\"",
             1,
             "unknown field namespace: must be src.namespace or dst.namespace",
