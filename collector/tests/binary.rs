@@ -174,6 +174,31 @@ fn a_savefile_that_is_not_read_to_its_end_is_used_and_fails() {
 }
 
 #[test]
+fn records_that_a_target_did_not_accept_are_logged_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export.ipfix");
+    std::fs::write(&path, messages(300).concat()).unwrap();
+    let end = |target: &str| {
+        let path = path.to_str().unwrap();
+        let output = run(&["--kubernetes", "off", "--read", path, "--forward", target]);
+        assert_eq!(output.status.code(), Some(0));
+        text(&output.stderr).to_owned()
+    };
+    let file = format!("file:{}", folder.path().join("forwarded.ipfix").display());
+    assert!(!end(&file).contains("records were lost"));
+    // A port that is closed again.
+    let port = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let log = end(&format!("udp://127.0.0.1:{port}"));
+    let line = log.lines().find(|line| line.contains("records were lost"));
+    let line = line.unwrap_or_else(|| panic!("not logged: {log}"));
+    assert!(line.contains(&format!(":{port}")), "{line}");
+}
+
+#[test]
 fn a_stop_ends_the_wait_for_a_pipe_without_a_writer() {
     let mut child = program()
         .args([

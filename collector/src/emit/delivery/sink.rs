@@ -106,6 +106,11 @@ impl Delivery {
         })
     }
 
+    /// The counters of its target.
+    pub(in crate::emit) const fn counters(&self) -> &TargetCounters {
+        &self.inlet.counters
+    }
+
     /// A sink for one pipeline.
     #[must_use]
     pub fn sink(&self) -> DeliverySink {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::anyhow;
-use kipfix_export::counters::TargetFamilies;
+use kipfix_export::counters::{TargetCounters, TargetFamilies};
 use kipfix_export::own_endpoints::OwnEndpoints;
 use kipfix_export::target::{Target, TargetKind, Transport};
 use kipfix_export::{Encoding, PreparedTarget, TargetContext, TransportSession};
@@ -75,6 +75,8 @@ pub struct Forwarder {
     messages: Option<MessageForwarder>,
     engines: Vec<Delivery>,
     filter: EmittedRecords,
+    /// Name and counters of each target.
+    counters: Vec<(String, TargetCounters)>,
 }
 
 impl Forwarder {
@@ -115,7 +117,9 @@ impl Forwarder {
         let failed =
             |target: &ForwardTarget, error| anyhow!("forward: cannot open {target}: {error}");
         let mut messages = Vec::new();
+        let mut counters = Vec::new();
         for (target, prepared) in &prepared {
+            counters.push((target.to_string(), prepared.counters().clone()));
             let opened = prepared.open(&encoding(store, prepared.profile()), &opener);
             let opened = opened.map_err(|error| failed(target, error))?;
             messages.extend(opened.map(|exporter| (exporter, prepared.counters().clone())));
@@ -133,7 +137,9 @@ impl Forwarder {
                     Delivery::start(table.delivery(settings.policy), client, families, stop)
                 }
             };
-            engines.push(delivery.map_err(|error| failed(target, error))?);
+            let delivery = delivery.map_err(|error| failed(target, error))?;
+            counters.push((target.to_string(), delivery.counters().clone()));
+            engines.push(delivery);
         }
         let messages = (!messages.is_empty())
             .then(|| MessageForwarder::start(messages, settings, stop))
@@ -143,6 +149,7 @@ impl Forwarder {
             messages,
             engines,
             filter: settings.filter,
+            counters,
         })
     }
 
@@ -171,18 +178,26 @@ impl Forwarder {
         })
     }
 
-    /// Sends what is queued and ends all sessions. Every [`ForwardSink`] must be flushed before.
+    /// Sends what is queued, ends all sessions and logs what was lost. Every [`ForwardSink`] must be flushed
+    /// before.
     ///
     /// # Errors
     /// The forward thread died.
     pub fn finish(self) -> Result<(), Failure> {
         // At the same time, so that each target has the whole timeout.
-        std::thread::scope(|scope| {
+        let finished = std::thread::scope(|scope| {
             for engine in self.engines {
                 scope.spawn(|| engine.finish());
             }
             self.messages.map_or(Ok(()), MessageForwarder::finish)
-        })
+        });
+        for (target, counters) in &self.counters {
+            let (sent, lost) = (counters.sent(), counters.total_lost());
+            if lost > 0 {
+                tracing::warn!(target, sent, lost, "forward: records were lost");
+            }
+        }
+        finished
     }
 }
 
