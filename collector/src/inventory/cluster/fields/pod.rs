@@ -249,6 +249,27 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_with_the_labels_of_a_probe_is_one_in_the_namespace_of_the_probes_only() {
+        let selectors = LabelSelectors {
+            probe_labels: vec![("component".to_owned(), "probe".to_owned())],
+            probe_namespace: "kipfix".to_owned(),
+            ..LabelSelectors::default()
+        };
+        let ready = |namespace: &str, component: &str| {
+            let text = format!(
+                r#"{{"metadata": {{"name": "x", "namespace": "{namespace}",
+                    "labels": {{"component": "{component}"}}}},
+                "status": {{"conditions": [{{"type": "Ready", "status": "True"}}]}}}}"#
+            );
+            let pod: Pod = serde_json::from_str(&text).unwrap();
+            pod.fields(&selectors).probe_ready
+        };
+        assert_eq!(ready("kipfix", "probe"), Some(true));
+        assert_eq!(ready("kipfix", "collector"), None);
+        assert_eq!(ready("shop", "probe"), None);
+    }
+
+    #[test]
     fn null_stands_for_what_a_pod_does_not_have() {
         for text in [
             r#"{"metadata": {"name": "web"}, "spec": null, "status": null}"#,
