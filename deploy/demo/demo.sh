@@ -240,6 +240,10 @@ $variant
 "$bin/kipfix-demo" report "$collector" "${probes[@]}"
 
 echo
+if ! [ -t 1 ] || ! [ -t 0 ]; then
+    echo "run it in a terminal to see the map of this traffic in a browser; README.md has the installation in a cluster"
+    exit
+fi
 echo "next steps:"
 echo "  http://$collector/          the map of this traffic"
 echo "  http://$collector/metrics   the metrics of the collector"
@@ -247,15 +251,13 @@ if [ $variant = live ]; then
     echo "  http://${probes[0]}/metrics   the self-metrics of the probe on node-a"
 fi
 echo "  README.md                       installation in a cluster"
-if [ -t 1 ] && [ -t 0 ]; then
-    echo
-    if [ $variant = live ]; then
-        echo "the traffic continues; press Ctrl-C to stop and remove the demo"
-        while make_traffic; do
-            sleep 2
-        done
-    else
-        echo "press Ctrl-C to stop and remove the demo"
-        wait
-    fi
+echo
+if [ $variant = live ]; then
+    echo "the traffic continues; press Ctrl-C to stop and remove the demo"
+    while make_traffic; do
+        sleep 2
+    done
+else
+    echo "press Ctrl-C to stop and remove the demo"
+    wait
 fi

@@ -122,5 +122,10 @@ fn family(text: &str) -> Result<FamilyDefinition, String> {
     })?;
     let name = value.get("name").and_then(Value::as_str);
     let name = name.unwrap_or_default().to_owned();
-    serde_json::from_value(value).map_err(|error| format!("invalid family {name:?}: {error}"))
+    serde_json::from_value(value).map_err(|error| {
+        let error = error
+            .to_string()
+            .replace("unknown variant", "unknown value");
+        format!("invalid family {name:?}: {error}")
+    })
 }
