@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{CertificateError, Error, InconsistentKeys, RootCertStore, ServerConfig};
 
 use crate::exit::BadSettings;
 use crate::file_stamp::FileStamp;
@@ -229,10 +229,13 @@ fn config(files: &TlsFiles, clients: ClientCertificates) -> Result<ServerConfig,
     let chain = certificates(&files.cert)
         .map_err(|error| format!("cannot use cert={}: {error}", files.cert.display()))?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| format!("cannot use key={}: {error}", files.key.display()))?;
+        .map_err(|error| format!("cannot use key={}: {}", files.key.display(), unread(&error)))?;
     let mut config = builder.with_single_cert(chain, key).map_err(|error| {
         let (cert, key) = (files.cert.display(), files.key.display());
-        format!("cannot use cert={cert} with key={key}: {error}")
+        format!(
+            "cannot use cert={cert} with key={key}: {}",
+            describe(&error)
+        )
     })?;
     // Without resumption, every connection presents its certificate, so an expired one is noticed.
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -240,18 +243,47 @@ fn config(files: &TlsFiles, clients: ClientCertificates) -> Result<ServerConfig,
     Ok(config)
 }
 
-fn certificates(
-    path: &Path,
-) -> Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {
-    let all = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let all: Vec<_> = all.map_err(|error| unread(&error))?;
     if all.is_empty() {
-        return Err(rustls::pki_types::pem::Error::NoItemsFound);
+        return Err("it has no certificate".to_owned());
     }
     Ok(all)
 }
 
+fn unread(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "it has no private key".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+/// What is wrong, for operators: the two mistakes of a certificate that are made most often in their own words.
+#[must_use]
+pub fn describe(error: &Error) -> String {
+    match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            "the key is not that of the certificate".to_owned()
+        }
+        // The library has no variant of its own for it.
+        Error::InvalidCertificate(CertificateError::Other(reason))
+            if format!("{reason:?}").contains("CaUsedAsEndEntity") =>
+        {
+            "invalid peer certificate: it is that of an authority (CA:TRUE), and not one for a server that an \
+             authority has signed"
+                .to_owned()
+        }
+        error => error.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use rustls::{ClientConfig, ClientConnection, ServerConnection};
+
     use super::*;
 
     #[test]
@@ -277,5 +309,83 @@ mod tests {
             error,
             "http_client_ca: needs http_tls_cert and http_tls_key"
         );
+    }
+
+    /// A self-signed certificate, which may be one of an authority, and its key, as files.
+    fn self_signed(folder: &Path, name: &str, is_ca: IsCa) -> [PathBuf; 2] {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["server.example".to_owned()]).unwrap();
+        params.is_ca = is_ca;
+        let certificate = params.self_signed(&key).unwrap();
+        let files = [
+            folder.join(format!("{name}.pem")),
+            folder.join(format!("{name}.key")),
+        ];
+        for (path, text) in files.iter().zip([certificate.pem(), key.serialize_pem()]) {
+            std::fs::write(path, text).unwrap();
+        }
+        files
+    }
+
+    fn server(cert: &Path, key: &Path) -> Result<ServerConfig, String> {
+        let files = TlsFiles {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            client_ca: None,
+        };
+        config(&files, ClientCertificates::Required)
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_it_should_be_is_named_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let [cert, key] = self_signed(folder.path(), "one", IsCa::NoCa);
+        let [_, other] = self_signed(folder.path(), "other", IsCa::NoCa);
+        let missing = folder.path().join("missing");
+        assert!(server(&cert, &key).is_ok());
+        for (cert, key, reason) in [
+            (&key, &key, "one.key: it has no certificate"),
+            (&cert, &cert, "one.pem: it has no private key"),
+            (&missing, &key, "missing: No such file"),
+            (
+                &cert,
+                &other,
+                "other.key: the key is not that of the certificate",
+            ),
+        ] {
+            let error = server(cert, key).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_certificate_of_an_authority_is_named_as_one_if_a_server_presents_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let [cert, key] = self_signed(folder.path(), "ca", ca);
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(&cert).unwrap() {
+            roots.add(certificate).unwrap();
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = "server.example".try_into().unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
+        let mut server = ServerConnection::new(Arc::new(server(&cert, &key).unwrap())).unwrap();
+        let mut octets = Vec::new();
+        client.write_tls(&mut octets).unwrap();
+        server.read_tls(&mut octets.as_slice()).unwrap();
+        server.process_new_packets().unwrap();
+        octets.clear();
+        while server.wants_write() {
+            server.write_tls(&mut octets).unwrap();
+        }
+        client.read_tls(&mut octets.as_slice()).unwrap();
+        let error = client.process_new_packets().unwrap_err();
+        assert!(describe(&error).contains("CA:TRUE"), "{error:?}");
     }
 }

@@ -45,7 +45,8 @@ pub(super) fn read(path: &Path) -> Result<ExporterPolicies, BadSettings> {
 }
 
 fn parse(text: &str) -> Result<ExporterPolicies, String> {
-    let file: PolicyFile = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let file: PolicyFile =
+        serde_saphyr::from_str(text).map_err(|error| error.without_snippet().to_string())?;
     let (mut policies, mut aliases) = (Vec::new(), Vec::new());
     for entry in &file.exporters {
         let (network, policy) = entry.policy()?;

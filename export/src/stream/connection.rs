@@ -68,7 +68,8 @@ impl From<io::Error> for Failure {
 
 impl From<rustls::Error> for Failure {
     fn from(error: rustls::Error) -> Self {
-        Self::new(tls::reason(&error), error)
+        let text = kipfix_service::tls::describe(&error);
+        Self::new(tls::reason(&error), anyhow::Error::msg(text))
     }
 }
 
