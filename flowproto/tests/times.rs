@@ -58,6 +58,61 @@ fn times_that_flows_of_an_export_cannot_have_are_not_known() {
 }
 
 #[test]
+fn times_of_the_reverse_direction_have_every_unit_of_the_forward_ones() {
+    /// Octets 0 to 3 of an NTP timestamp count seconds since 1900.
+    const NTP_EPOCH: u64 = 2_208_988_800;
+    let ntp = |time: u64| (time / 1000 + NTP_EPOCH) << 32 | 1 << 31;
+    // A start at the beginning of a second, ten seconds before the export, and an end four seconds later.
+    let start = EXPORTED / 1000 * 1000 - 10_000;
+    let end = start + 4000;
+    let offset = |time: u64| (EXPORTED - time) * 1000;
+    for (fields, expected) in [
+        ([(152, start, 8), (153, end, 8)], [start, end]),
+        ([(150, start / 1000, 4), (151, end / 1000, 4)], [start, end]),
+        (
+            [(154, ntp(start), 8), (155, ntp(end), 8)],
+            [start + 500, end + 500],
+        ),
+        (
+            [(156, ntp(start), 8), (157, ntp(end), 8)],
+            [start + 500, end + 500],
+        ),
+        (
+            [(158, offset(start), 4), (159, offset(end), 4)],
+            [start, end],
+        ),
+        // No NTP timestamp has four octets.
+        ([(154, 1, 4), (151, end / 1000, 4)], [0, end]),
+        // Units are mixed, and the finest one counts.
+        ([(150, start / 1000, 4), (153, end, 8)], [start, end]),
+        ([(150, 1, 4), (152, start, 8)], [start, 0]),
+    ] {
+        let mut e = exporter();
+        let specifiers = fields.map(|(id, _, length)| (29305, id, u16::try_from(length).unwrap()));
+        let values = fields.map(|(_, value, length)| (value, length));
+        let data = numbers(&values);
+        e.send(&ipfix(
+            0,
+            &[(2, template_of(300, &specifiers)), (300, data)],
+        ));
+        let record = &e.taken.records[0];
+        let times = [
+            record.reverse_flow_start_milliseconds,
+            record.reverse_flow_end_milliseconds,
+        ];
+        assert_eq!(times, expected, "{fields:?}");
+    }
+    // Up times count from the initialization time of the record.
+    let mut e = exporter();
+    let template = template_of(300, &[(29305, 22, 4), (29305, 21, 4), (0, 160, 8)]);
+    let data = numbers(&[(7000, 4), (9000, 4), (start - 7000, 8)]);
+    e.send(&ipfix(0, &[(2, template), (300, data)]));
+    let record = &e.taken.records[0];
+    assert_eq!(record.reverse_flow_start_milliseconds, start);
+    assert_eq!(record.reverse_flow_end_milliseconds, start + 2000);
+}
+
+#[test]
 fn times_of_an_exporter_whose_clock_is_not_set_are_those_of_its_clock() {
     let mut message = ipfix(
         0,

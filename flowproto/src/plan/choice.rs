@@ -1,6 +1,6 @@
 //! Which fields of a template are read: one for each slot, and one family for each counter.
 
-use super::slot::{ALTERNATIVES, CLIENT_PORT_RANK, CLIENT_RANK, ENDS, STARTS, Slot};
+use super::slot::{ALTERNATIVES, CLIENT_PORT_RANK, CLIENT_RANK, ENDS, REVERSE_TIMES, STARTS, Slot};
 use super::{CounterKind, Step};
 use crate::field::{FieldSpan, FieldSpecifier};
 
@@ -15,6 +15,8 @@ pub(super) struct Choice {
     alternatives: Vec<Step>,
     octets: Families,
     packets: Families,
+    /// The slots whose unit start and end of the reverse direction have.
+    reverse_times: [Slot; 2],
 }
 
 /// The families of counters that a template's octets, or packets, are taken from.
@@ -95,11 +97,17 @@ impl Choice {
             let best = times.iter().find(has).copied();
             steps.retain(|(step, _)| Some(step.slot) == best || !times.contains(&step.slot));
         }
+        let reverse_times = REVERSE_TIMES.map(|slot| {
+            let step = steps.iter().find(|(step, _)| step.slot == slot);
+            let specifier = step.and_then(|(step, _)| specifiers.get(step.field));
+            specifier.map_or(slot, |specifier| slot.unit(specifier))
+        });
         Self {
             steps,
             alternatives,
             octets,
             packets,
+            reverse_times,
         }
     }
 
@@ -119,6 +127,11 @@ impl Choice {
     pub(super) fn filled(&self) -> u128 {
         self.steps()
             .fold(0, |filled, step| filled | step.slot.bit())
+    }
+
+    /// The slots whose unit start and end of the reverse direction have.
+    pub(super) const fn reverse_times(&self) -> [Slot; 2] {
+        self.reverse_times
     }
 
     /// What octets and packets mean from record to record of a flow.

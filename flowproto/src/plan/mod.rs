@@ -78,6 +78,8 @@ pub(crate) struct Plan {
     outgoing: Option<Box<OutgoingCounters>>,
     /// The slots that records fill, as [`Slot::bit`]s.
     filled: u128,
+    /// The slots whose unit start and end of the reverse direction have.
+    reverse_times: [Slot; 2],
     octets: CounterKind,
     packets: CounterKind,
     /// A counter is that of the initiator, which is the source or the destination according to 239
@@ -172,6 +174,7 @@ impl Plan {
         let filled = choice.filled();
         let [octets, packets] = choice.counter_kinds();
         let has_initiator = choice.has_initiator();
+        let reverse_times = choice.reverse_times();
         let has_counters = filled & COUNTERS != 0;
         let packet = (!has_counters).then(|| PacketSection::of(specifiers, &spans));
         let packet = packet.flatten().map(Box::new);
@@ -208,6 +211,7 @@ impl Plan {
             packet,
             outgoing,
             filled,
+            reverse_times,
             octets,
             packets,
             has_initiator,

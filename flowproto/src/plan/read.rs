@@ -9,10 +9,11 @@ mod dns;
 mod headers;
 mod http;
 mod tcp;
+mod times;
 
 use super::sampling::{SamplingFields, Selection};
-use super::slot::{ENDS, STARTS, Slot};
-use super::time::{known_time, to_epoch};
+use super::slot::{REVERSE_TIMES, Slot};
+use super::time::known_time;
 use super::{CounterKind, MessageContext, Plan, Step};
 use crate::field::FieldSpan;
 use crate::http::GrpcStatusCounts;
@@ -92,6 +93,8 @@ pub(crate) struct Values {
     grpc: GrpcStatusCounts,
     /// The slots that the template fills.
     filled: u128,
+    /// The slots whose unit start and end of the reverse direction have.
+    reverse_times: [Slot; 2],
 }
 
 impl Default for Values {
@@ -101,6 +104,7 @@ impl Default for Values {
             wide: [0; Slot::WIDE],
             grpc: GrpcStatusCounts::default(),
             filled: 0,
+            reverse_times: REVERSE_TIMES,
         }
     }
 }
@@ -115,16 +119,6 @@ pub(super) const fn bits<const N: usize>(slots: [Slot; N]) -> u128 {
     bits
 }
 
-const OTHER_TIMES: u128 = bits([
-    Slot::StartSysUpTime,
-    Slot::EndSysUpTime,
-    Slot::StartSeconds,
-    Slot::EndSeconds,
-    Slot::StartNtp,
-    Slot::EndNtp,
-    Slot::StartDeltaMicroseconds,
-    Slot::EndDeltaMicroseconds,
-]);
 const SAMPLING: u128 = bits([
     Slot::SamplingInterval,
     Slot::SamplingPacketInterval,
@@ -185,6 +179,7 @@ impl Plan {
     pub(crate) fn begin(&self, values: &mut Values, record: &mut FlowRecord) {
         *values = Values {
             filled: self.filled,
+            reverse_times: self.reverse_times,
             ..Values::default()
         };
         *record = FlowRecord::default();
@@ -350,7 +345,7 @@ impl Values {
                 .prefix_length(self.low_u8(Slot::DestinationPrefixLength));
             record.ip_next_hop_address = self.optional_address(Slot::NextHopV4, Slot::NextHopV6);
         }
-        if self.any(OTHER_TIMES) {
+        if self.any(times::OTHER_UNITS) {
             self.fill_times(context, record);
         }
         if self.any(SAMPLING) {
@@ -369,21 +364,6 @@ impl Values {
         if self.any(http::SLOTS) {
             self.fill_http(record);
         }
-    }
-
-    /// The plan kept only the finest start and the finest end of a template.
-    fn fill_times(&self, context: &MessageContext, record: &mut FlowRecord) {
-        let init = self
-            .number_if(Slot::SystemInitTime)
-            .filter(|init| *init != 0)
-            .or(context.system_init_milliseconds);
-        let time = |alternatives: [Slot; 5]| {
-            let mut filled = alternatives.into_iter();
-            let slot = filled.find(|slot| self.any(slot.bit()))?;
-            Some(to_epoch(slot, self.number(slot), init, context))
-        };
-        record.flow_start_milliseconds = time(STARTS).unwrap_or_default();
-        record.flow_end_milliseconds = time(ENDS).unwrap_or_default();
     }
 
     fn sampling_fields(&self) -> SamplingFields {
@@ -426,17 +406,6 @@ impl Values {
         }
     }
 
-    /// The start of the flow, to compare with that of its other records; 0 if it is not known. It is compared
-    /// as it is: a `sysUpTime` differs between Messages as calendar time, because their export times are
-    /// whole seconds. An offset from the export time is compared as calendar time.
-    pub(crate) fn start_identity(&self, record: &FlowRecord) -> u64 {
-        let mut starts = STARTS.into_iter();
-        match starts.find(|slot| self.any(slot.bit())) {
-            None | Some(Slot::StartDeltaMicroseconds) => record.flow_start_milliseconds,
-            Some(slot) => self.number(slot),
-        }
-    }
-
     /// 148 `flowId`.
     pub(crate) fn flow_id(&self) -> Option<u64> {
         self.number_if(Slot::FlowId)
@@ -451,9 +420,7 @@ impl Values {
     fn fill_rest(&self, context: &MessageContext, record: &mut FlowRecord) {
         record.reverse_octet_delta_count = self.number(Slot::ReverseOctets);
         record.reverse_packet_delta_count = self.number(Slot::ReversePackets);
-        let time = |slot| known_time(self.number(slot), context);
-        record.reverse_flow_start_milliseconds = time(Slot::ReverseStart);
-        record.reverse_flow_end_milliseconds = time(Slot::ReverseEnd);
+        self.fill_reverse_times(context, record);
         record.reverse_tcp_control_bits = self.low_u16(Slot::ReverseTcpControlBits);
         record.exporter_address = self.optional_address(Slot::ExporterV4, Slot::ExporterV6);
         if self.any(ICMP) {

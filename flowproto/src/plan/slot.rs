@@ -182,6 +182,8 @@ pub(super) const ENDS: [Slot; 5] = [
     Slot::EndSeconds,
     Slot::EndSysUpTime,
 ];
+/// Start and end of the reverse direction.
+pub(super) const REVERSE_TIMES: [Slot; 2] = [Slot::ReverseStart, Slot::ReverseEnd];
 
 impl Slot {
     /// Number of slots.
@@ -231,8 +233,19 @@ impl Slot {
             (REVERSE_ENTERPRISE, 86) => (Self::ReversePackets, 4),
             (REVERSE_ENTERPRISE, 24) => (Self::ReversePackets, 5),
             (REVERSE_ENTERPRISE, 172) => (Self::ReversePackets, 6),
-            (REVERSE_ENTERPRISE, 152) => (Self::ReverseStart, 0),
-            (REVERSE_ENTERPRISE, 153) => (Self::ReverseEnd, 0),
+            // In the order of STARTS and ENDS.
+            (REVERSE_ENTERPRISE, 152) => (Self::ReverseStart, 1),
+            (REVERSE_ENTERPRISE, 154) => (Self::ReverseStart, 2),
+            (REVERSE_ENTERPRISE, 156) => (Self::ReverseStart, 3),
+            (REVERSE_ENTERPRISE, 158) => (Self::ReverseStart, 4),
+            (REVERSE_ENTERPRISE, 150) => (Self::ReverseStart, 5),
+            (REVERSE_ENTERPRISE, 22) => (Self::ReverseStart, 6),
+            (REVERSE_ENTERPRISE, 153) => (Self::ReverseEnd, 1),
+            (REVERSE_ENTERPRISE, 155) => (Self::ReverseEnd, 2),
+            (REVERSE_ENTERPRISE, 157) => (Self::ReverseEnd, 3),
+            (REVERSE_ENTERPRISE, 159) => (Self::ReverseEnd, 4),
+            (REVERSE_ENTERPRISE, 151) => (Self::ReverseEnd, 5),
+            (REVERSE_ENTERPRISE, 21) => (Self::ReverseEnd, 6),
             (REVERSE_ENTERPRISE, 6) => (Self::ReverseTcpControlBits, 0),
             (0, 4) => (Self::Protocol, 0),
             (0, 5) => (Self::ClassOfService, 0),
@@ -395,7 +408,17 @@ impl Slot {
     /// [`Self::of`] for a field whose values have a readable length.
     pub(super) fn filled_by(specifier: &FieldSpecifier) -> Option<(Self, u8)> {
         Self::of(specifier.enterprise, specifier.id)
-            .filter(|(slot, _)| slot.takes(specifier.length))
+            .filter(|(slot, _)| slot.unit(specifier).takes(specifier.length))
+    }
+
+    /// The slot whose values have the unit of a field that fills `self`: of the times of the reverse direction,
+    /// which have one slot for all units, that of the element of the forward direction.
+    pub(super) fn unit(self, specifier: &FieldSpecifier) -> Self {
+        match self {
+            Self::ReverseStart | Self::ReverseEnd => Self::of(0, specifier.id),
+            _ => None,
+        }
+        .map_or(self, |(slot, _)| slot)
     }
 
     /// Whether values of this length can be read: addresses have one length, numbers up to 8

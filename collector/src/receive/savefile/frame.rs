@@ -1,4 +1,4 @@
-//! A captured frame → the UDP datagram in it: link header, IP, reassembly of fragments.
+//! A captured frame → the UDP datagram in it: link header, IP, tunnels, reassembly of fragments.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,11 +15,15 @@ use strum::IntoStaticStr;
 use super::SavefileCounts;
 use super::copies::Interface;
 use super::link::{LINUX_SLL, LINUX_SLL2, ip_packet};
+use super::tunnel;
 
 /// Maximum number of incomplete datagrams. One more replaces the oldest.
 const MAX_PARTIAL: usize = 256;
 /// Maximum number of separate parts of an incomplete datagram.
 const MAX_SCATTERED: usize = 64;
+/// Maximum number of tunnels inside each other.
+const MAX_TUNNELS: usize = 4;
+
 const UDP_HEADER_OCTETS: usize = 8;
 
 /// Why a frame has no datagram of flow export.
@@ -190,11 +194,12 @@ impl Frames {
         counts: &mut SavefileCounts,
     ) -> Result<Option<Located>, SkipReason> {
         let link_type = captured.link_type;
-        let Some(ip) = slice(link_type, frame) else {
+        let Some(packet) = ip_packet(link_type, frame) else {
             self.unsupported = Some(link_type);
             return Err(SkipReason::LinkType);
         };
         self.any_supported = true;
+        let ip = innermost(packet);
         let net = ip.net.as_ref().ok_or(if captured.truncated {
             SkipReason::Truncated
         } else {
@@ -315,13 +320,17 @@ fn udp_payload(source: IpAddr, octets: &[u8]) -> Result<(SocketAddr, &[u8]), Ski
     Ok((exporter, payload))
 }
 
-/// The packet up to IP.
-fn slice(link_type: u32, frame: &[u8]) -> Option<LaxSlicedPacket<'_>> {
-    let (ether_type, packet) = ip_packet(link_type, frame)?;
-    Some(LaxSlicedPacket::from_ether_type(
-        EtherType(ether_type),
-        packet,
-    ))
+/// The packet behind an EtherType, up to IP. In a tunnel it is the inner one.
+fn innermost((ether_type, packet): (u16, &[u8])) -> LaxSlicedPacket<'_> {
+    let mut ip = LaxSlicedPacket::from_ether_type(EtherType(ether_type), packet);
+    for _ in 0..MAX_TUNNELS {
+        let payload = ip.net.as_ref().and_then(LaxNetSlice::ip_payload_ref);
+        let Some((ether_type, packet)) = payload.and_then(tunnel::inside) else {
+            break;
+        };
+        ip = LaxSlicedPacket::from_ether_type(EtherType(ether_type), packet);
+    }
+    ip
 }
 
 /// The number of the interface in a header of `LINUX_SLL2`.

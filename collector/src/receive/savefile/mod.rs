@@ -11,6 +11,7 @@ mod frame;
 mod input;
 mod link;
 mod replay;
+mod tunnel;
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,5 +1,7 @@
 //! Files made by these tests, in every format: complete, truncated and corrupt.
 
+mod tunnels;
+
 use etherparse::{IpFragOffset, IpNumber, Ipv4Header, PacketBuilder};
 
 use super::*;
