@@ -1,13 +1,7 @@
-//! What an IP header means where that is not stated: behind MPLS labels, and without a length.
-
-use crate::protocol::{TCP, UDP};
+//! Recognizes IP headers where nothing names the protocol, such as behind MPLS labels.
 
 /// Octets of an IPv6 header.
 const IPV6_HEADER: u64 = 40;
-/// Octets of the shortest header of TCP and UDP.
-const TRANSPORT_HEADER: u64 = 8;
-/// Maximum value of the length in an IP header.
-const MAX_LENGTH: u64 = 65_535;
 
 /// Whether the octets begin with a whole IPv4 header whose checksum is correct (RFC 791 §3.1).
 #[must_use]
@@ -53,15 +47,6 @@ pub fn may_begin(packet: &[u8], octets: u64) -> bool {
 pub fn is_recognized(packet: &[u8], octets: u64) -> bool {
     let is_v6 = packet.first().is_some_and(|first| first >> 4 == 6);
     has_ipv4_checksum(packet) || is_v6 && may_begin(packet, octets)
-}
-
-/// Whether an IPv6 packet with payload length 0 that has `octets` on the wire is one of segmentation offload,
-/// which sets the length to 0: of Linux above 65,535 octets, of Windows always. Otherwise it has no payload, and
-/// is padded. `next_header`: that of the IPv6 header (RFC 8200 §3).
-#[must_use]
-pub const fn is_offloaded_ipv6(next_header: u8, octets: u64) -> bool {
-    let has_header = matches!(next_header, TCP | UDP);
-    octets > MAX_LENGTH || has_header && octets >= IPV6_HEADER.saturating_add(TRANSPORT_HEADER)
 }
 
 #[cfg(test)]

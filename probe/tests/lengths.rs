@@ -106,7 +106,7 @@ fn padding_is_not_part_of_the_packet() {
     for (packet, octets, payload_octets) in [
         (v4_packet(1), 29, 1),
         (v6_packet(59, &[]), 40, 0),
-        (v6_packet(58, &[]), 40, 0),
+        (v6_packet(6, &[]), 40, 0),
     ] {
         let mut padded = packet;
         padded.resize(100, 0xff);
@@ -116,20 +116,22 @@ fn padding_is_not_part_of_the_packet() {
 }
 
 #[test]
-fn a_packet_of_segmentation_offload_without_a_length_has_that_of_the_wire() {
+fn a_frame_of_more_than_65535_octets_without_a_length_has_that_of_the_wire() {
     let segment = tcp((1, 2), (3, 4), ACK, &[0; 100]);
     let v4 = with_length(ethernet(IP, &ipv4(6, A, B, &segment)), 0);
     let v6 = with_length(v6_packet(6, &segment), 0);
-    let datagram = with_length(v4_packet(100), 0);
-    for (frame, header) in [(&v4, 40), (&v6, 60), (&datagram, 28)] {
-        for wire_octets in [174, 1857, 65_535 + 14, 65_536 + 14, 100_000] {
-            let info = decoded_as(frame, wire_octets).unwrap();
-            assert_eq!(info.octets, wire_octets - 14);
-            assert_eq!(info.payload_octets, wire_octets - 14 - header);
-        }
+    for (frame, header) in [(&v4, 40), (&v6, 60)] {
+        let info = decoded_as(frame, 100_000).unwrap();
+        assert_eq!(info.octets, 100_000 - 14);
+        assert_eq!(info.payload_octets, 100_000 - 14 - header);
     }
-    // The frame has no room for a header of TCP.
-    assert_eq!(decoded_as(&v6[..60], 60).unwrap().octets, 40);
+    // It would have fitted into the length field.
+    for octets in [154, 1000, 65_535 + 14] {
+        assert_eq!(decoded_as(&v4, octets), Err(Undecodable::MalformedIp));
+        // An IPv6 packet may be empty.
+        assert_eq!(decoded_as(&v6, octets).unwrap().octets, 40);
+    }
+    assert_eq!(decoded_as(&v4, 65_536 + 14).unwrap().octets, 65_536);
 }
 
 #[test]

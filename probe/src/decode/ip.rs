@@ -2,7 +2,6 @@
 //! transport.
 
 use flowproto::Address;
-use flowproto::ip_header::is_offloaded_ipv6;
 
 use super::link::Version;
 use super::packet::Undecodable;
@@ -90,16 +89,15 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// The octets of a packet by the length in its header. Segmentation offload leaves a packet without
-    /// one (`None`): it has the octets of the frame.
+    /// The octets of a packet by the length in its header, if it has one.
     ///
     /// # Errors
-    /// The header claims more octets than the frame had, or the octets of the frame are not known either.
+    /// The header claims more octets than the frame had, or has no length although it fits.
     #[inline(always)]
     fn octets(self, length: Option<u32>) -> Result<u32, Undecodable> {
         match length {
             Some(length) if length <= self.wire_octets || self.is_open => Ok(length),
-            None if !self.is_open || self.wire_octets > MAX_LENGTH_FIELD => Ok(self.wire_octets),
+            None if self.wire_octets > MAX_LENGTH_FIELD => Ok(self.wire_octets),
             _ => Err(Undecodable::MalformedIp),
         }
     }
@@ -122,8 +120,8 @@ pub(super) fn read<'a>(
     }
 }
 
-/// Reads an IPv4 header (RFC 791 §3.1). Segmentation offload sets the total length to 0: of Linux above
-/// 65,535 octets, of Windows always.
+/// Reads an IPv4 header (RFC 791 §3.1). Segmentation offload above 65,535 octets sets the total
+/// length to 0.
 #[inline(always)]
 fn v4<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(), Undecodable> {
     let (fixed, rest) = data
@@ -170,7 +168,7 @@ fn v4<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(),
 }
 
 /// Reads an IPv6 header (RFC 8200 §3, §4). The payload length is 0 in a jumbogram (RFC 2675), in a
-/// packet of segmentation offload, and in one without a payload, which cannot be TCP or UDP.
+/// packet of segmentation offload above 65,535 octets, and in one without a payload.
 #[inline]
 fn v6<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(), Undecodable> {
     let (fixed, rest) = data
@@ -183,7 +181,7 @@ fn v6<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(),
     let payload_octets = match u16::from_be_bytes([fixed[4], fixed[5]]) {
         0 => match jumbo_payload(fixed[6], rest) {
             Some(length) => Some(length),
-            None if is_offloaded_ipv6(fixed[6], u64::from(extent.wire_octets)) => None,
+            None if extent.wire_octets > MAX_LENGTH_FIELD => None,
             None => Some(0),
         },
         length => Some(u32::from(length)),

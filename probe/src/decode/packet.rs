@@ -129,8 +129,8 @@ pub struct PacketInfo {
     /// header was not captured, and for a fragment whose first one was not seen.
     pub key: FlowKey,
     /// Octets of the innermost IP packet, header included: IPv4 total length, or IPv6 payload
-    /// length + 40, or the length of a jumbogram. If segmentation offload has set the length to 0, the
-    /// octets of the frame from the IP header on.
+    /// length + 40, or the length of a jumbogram. If a frame of more than 65,535 octets has none of
+    /// these, its octets from the IP header on.
     pub octets: u32,
     /// Octets between the outermost and the innermost IP header.
     pub encapsulation_octets: u32,

@@ -11,6 +11,8 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// Octets of an IPv6 header.
 const IPV6_HEADER: u64 = 40;
+/// Maximum value of the length in an IP header.
+const MAX_LENGTH: u64 = 65_535;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
@@ -217,7 +219,8 @@ fn v6(packet: &[u8], packet_octets: u64) -> Option<Packet> {
             .unwrap_or_default();
     }
     let octets = match u16::from_be_bytes([length_0, length_1]) {
-        0 if ip_header::is_offloaded_ipv6(header[6], packet_octets) => packet_octets,
+        // A packet without payload can be in a longer frame.
+        0 if packet_octets > MAX_LENGTH => packet_octets,
         length => u64::from(length).saturating_add(IPV6_HEADER),
     };
     let packet = Packet {
