@@ -119,6 +119,8 @@ fn a_value_that_is_not_one_is_refused_by_name() {
         ("collector.exporters.type=NodePorts", "type"),
         ("collector.apiTokenSecret.key=../token", "key"),
         ("probe.admin.address=all", "address"),
+        ("probe.settings.interfaces=eth0", "interfaces"),
+        ("collector.settings.presets=pods", "presets"),
     ] {
         let output = helm(&tools, &["template", "kipfix"], &[format!("--set={value}")]);
         let printed = String::from_utf8_lossy(&output.stderr).into_owned();

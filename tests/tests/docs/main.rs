@@ -9,11 +9,21 @@ mod metrics;
 mod schema;
 mod settings;
 
+use std::path::Path;
+
 use generated::keep;
 
 #[test]
 fn docs_settings_match_the_flags() {
     keep("docs/settings.md", &settings::page());
+}
+
+#[test]
+fn the_values_of_the_chart_have_the_settings_of_both_daemons() {
+    let path = "deploy/helm/kipfix/values.schema.json";
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let committed = std::fs::read_to_string(file).unwrap();
+    keep(path, &settings::values_schema(&committed));
 }
 
 #[test]

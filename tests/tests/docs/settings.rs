@@ -1,6 +1,8 @@
 //! `docs/settings.md`: the flags of both daemons, from `--help`.
 
-use clap::{Arg, Command};
+use std::collections::BTreeSet;
+
+use clap::{Arg, Args, Command};
 use kipfix_service::settings::Daemon as _;
 
 use crate::generated::table;
@@ -48,6 +50,34 @@ pub(crate) fn page() -> String {
         }
     }
     text
+}
+
+/// The schema of the chart's values, with the keys of the settings of the probe and of the collector.
+pub(crate) fn values_schema(text: &str) -> String {
+    let mut names = [
+        names::<kipfix_probe::settings::Settings>(),
+        names::<kipfix_collector::settings::Settings>(),
+    ]
+    .into_iter();
+    let line = |line: &str| match line.split_once(r#""propertyNames": {"enum": ["#) {
+        Some((indent, _)) => {
+            let names = names.next().expect("two lists of settings");
+            format!("{indent}\"propertyNames\": {{\"enum\": {names}}},\n")
+        }
+        None => format!("{line}\n"),
+    };
+    let text: String = text.lines().map(line).collect();
+    assert_eq!(names.next(), None, "a list of settings is missing");
+    text
+}
+
+fn names<S: Args>() -> String {
+    let command = S::augment_args(Command::new(""));
+    let names: BTreeSet<&str> = command
+        .get_arguments()
+        .map(|argument| argument.get_id().as_str())
+        .collect();
+    serde_json::to_string(&names).expect("a list of texts")
 }
 
 /// A subcommand. Its flags are not settings.
