@@ -45,6 +45,7 @@ const SHORT_KINDS: Record<string, string> = {
   "Cloud service": "cloud",
   "Host name": "dns",
   "Named CIDR": "cidr",
+  "No name": "",
 };
 
 export function NodeLayer(props: NodeLayerProps): JSX.Element[] {

@@ -77,7 +77,7 @@ function externalOf(
     key: `external/${used}/${name}`,
     type: "external",
     namespace: "",
-    kind: EXTERNAL_KINDS[originOf(used, name, label)] ?? "External",
+    kind: EXTERNAL_KINDS[originOf(used, name, label)] ?? "No name",
     name: name || "Other external",
     matchers,
   };

@@ -102,6 +102,14 @@ test("an external endpoint is named by the best label that it has", () => {
   expect(node?.matchers).toEqual({ kind: "External", name: "", cidr: "office" });
 });
 
+test("an external endpoint without any label is shown as one without a name", () => {
+  const labels = { kind: "External", name: "", cidr: "" };
+  const graph = buildGraph([edge(workload("shop", "web"), labels, { bytes: 1 })]);
+  const node = graph.nodes.get("external//");
+  expect(node).toMatchObject({ name: "Other external", kind: "No name" });
+  expect(node?.matchers).toEqual({ kind: "External", name: "", cidr: "" });
+});
+
 test("a name is not taken for a host name where it is that of a CIDR or a Service", () => {
   const kindOf = (labels: Record<string, string>) => {
     const external = { kind: "External", workload: "", cidr: "", ...labels };
