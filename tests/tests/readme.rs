@@ -14,9 +14,12 @@ use kipfix_tests::{program, skip, take_turn, traffic};
 use pcap_file::pcap::{PcapPacket, PcapWriter};
 
 /// Commands that this test does not run: start of the command, and where it is tested.
-const ELSEWHERE: [(&str, &str); 14] = [
+const ELSEWHERE: [(&str, &str); 17] = [
     ("make demo", "below"),
     ("make images", "tests/packages.rs"),
+    ("make deb", "tests/packages.rs"),
+    ("sudo apt install ./target/debian", "tests/packages.rs"),
+    ("sudo systemctl", "needs systemd"),
     ("ls target/images", "tests/packages.rs"),
     ("skopeo", "needs a registry"),
     ("helm", "the tests on a cluster"),
