@@ -213,7 +213,7 @@ cidrs: [{cidr: 198.51.100.0/24, name: office}]
     // It is not sent.
     let wrong = failure_with(64, &with_filter("dst.nam == 1"));
     assert!(
-        wrong.contains("unknown field dst.nam (column 1)"),
+        wrong.contains("unknown field dst.nam; similar: dst.name (column 1)"),
         "{wrong}"
     );
     collector.stop();
