@@ -439,15 +439,32 @@ fn esp_in_udp_is_distinguished_from_key_exchange_by_its_index() {
 
 #[test]
 fn packets_with_an_authentication_header_are_flows_of_their_transport() {
-    let authentication = [&[17, 4][..], &[0; 22]].concat();
-    let payload = [&authentication[..], &udp(1, 2, &[])].concat();
-    let info = decoded(&ethernet(IP6, &ipv6(51, "fd00::1", "fd00::2", &payload))).unwrap();
-    assert_eq!(info.key.destination_port, 2);
-    assert_eq!(info.security_protocol, SecurityProtocol::Ah);
+    let over = |next: u8, payload: &[u8]| {
+        let payload = [&[next, 4][..], &[0; 22], payload].concat();
+        [
+            ethernet(IP6, &ipv6(51, "fd00::1", "fd00::2", &payload)),
+            ethernet(IP, &ipv4(51, A, B, &payload)),
+        ]
+        .map(|frame| (decoded(&frame).unwrap(), frame.len() - 14))
+    };
+    for (info, octets) in over(17, &udp(1, 2, b"four")) {
+        assert_eq!((info.key.source_port, info.key.destination_port), (1, 2));
+        assert_eq!(info.key.protocol_identifier, 17);
+        assert_eq!(info.security_protocol, SecurityProtocol::Ah);
+        assert_eq!(u32::try_from(octets).unwrap(), info.octets);
+        assert_eq!(info.payload_octets, 4);
+    }
     // Tunnel mode: the inner packet is protected as well.
-    let authentication = [&[4, 4][..], &[0; 22]].concat();
-    let payload = [&authentication[..], &inner()].concat();
-    let info = decoded(&ethernet(IP6, &ipv6(51, "fd00::1", "fd00::2", &payload))).unwrap();
-    is_inner(&info);
-    assert_eq!(info.security_protocol, SecurityProtocol::Ah);
+    for (info, _) in over(4, &inner()) {
+        is_inner(&info);
+        assert_eq!(info.security_protocol, SecurityProtocol::Ah);
+    }
+    // The header is cut, and later fragments have none.
+    for payload in [&[17][..], &[17, 4, 0, 0]] {
+        let info = decoded(&ethernet(IP, &ipv4(51, A, B, payload))).unwrap();
+        assert_eq!((info.key.source_port, info.key.destination_port), (0, 0));
+    }
+    let later = ipv4_fragment(51, A, B, 9, 0x0003, &[17; 40]);
+    let info = decoded(&ethernet(IP, &later)).unwrap();
+    assert_eq!(info.key.protocol_identifier, 51);
 }

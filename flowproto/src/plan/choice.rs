@@ -1,7 +1,7 @@
 //! Which fields of a template are read: one for each slot, and one family for each counter.
 
 use super::slot::{ALTERNATIVES, CLIENT_PORT_RANK, CLIENT_RANK, ENDS, REVERSE_TIMES, STARTS, Slot};
-use super::{CounterKind, Step};
+use super::{CounterKind, Step, layers};
 use crate::field::{FieldSpan, FieldSpecifier};
 
 /// The family of deltas.
@@ -56,13 +56,14 @@ impl Choice {
     /// Chooses among the fields of a template. `spans`: the positions of their values.
     pub(super) fn of(specifiers: &[FieldSpecifier], spans: &[FieldSpan]) -> Self {
         let fields = specifiers.iter().zip(spans).enumerate();
-        let all: Vec<(Step, u8)> = fields
+        let mut all: Vec<(Step, u8)> = fields
             .filter_map(|(field, (specifier, span))| {
                 let (slot, rank) = Slot::filled_by(specifier)?;
                 let span = *span;
                 Some((Step { field, span, slot }, rank))
             })
             .collect();
+        layers::separate(&mut all);
         let octets = Families::of(&all, Slot::Octets, Slot::ReverseOctets);
         let packets = Families::of(&all, Slot::Packets, Slot::ReversePackets);
         let mut steps: Vec<(Step, u8)> = Vec::new();

@@ -30,13 +30,16 @@
 //! A record of packets that leave (61) with deltas of 0 counts the deltas behind a middlebox, which are the
 //! outgoing counters of NetFlow v9.
 //!
+//! A template with two headers, of which the first is that of a tunnel, counts the second one.
+//!
 //! A template without counters that has the first octets of a packet reports one packet in each record.
 //!
-//! `slot` maps elements to places, `choice` chooses among several for one place, `names` reads the name of the responder, `read` reads the values of a
+//! `slot` maps elements to places, `choice` chooses among several for one place, `layers` separates the headers of a tunnel packet, `names` reads the name of the responder, `read` reads the values of a
 //! record and combines them, `outgoing` reads outgoing counters, `section` reads packets, `traffic` reads only what is counted,
 //! `sampling` and `time` interpret several values together.
 
 mod choice;
+mod layers;
 mod names;
 mod outgoing;
 mod place;

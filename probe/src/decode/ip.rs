@@ -164,6 +164,9 @@ fn v4<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(),
         is_authenticated: false,
         payload: head(payload, payload_octets),
     };
+    if fixed[9] == AUTHENTICATION && offset == 0 {
+        authentication_header(header);
+    }
     Ok(())
 }
 
@@ -203,6 +206,24 @@ fn v6<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(),
     };
     extension_headers(header);
     Ok(())
+}
+
+/// Skips an Authentication Header (RFC 4302 §2), the only one between an IPv4 header and the transport.
+#[cold]
+fn authentication_header(header: &mut Header<'_>) {
+    let [next, length, ..] = *header.payload else {
+        return;
+    };
+    let size = authentication_octets(length);
+    header.is_authenticated = true;
+    header.protocol = next;
+    header.header_octets = header.header_octets.saturating_add(size);
+    header.payload = tail(header.payload, size);
+}
+
+/// The octets of an Authentication Header by its length field: words of 32 bits, minus 2 (RFC 4302 §2.2).
+fn authentication_octets(length: u8) -> u32 {
+    u32::from(length).wrapping_add(2).wrapping_mul(4)
 }
 
 /// The payload length of a jumbogram, from the option at the beginning of its hop-by-hop options
@@ -252,8 +273,7 @@ fn extension_headers(header: &mut Header<'_>) {
             _ => {}
         }
         let size = match unit {
-            // RFC 4302 §2.2: in words of 32 bits, minus 2.
-            4 => u32::from(length).wrapping_add(2).wrapping_mul(4),
+            4 => authentication_octets(length),
             // RFC 8200 §4.2: in units of 8 octets, the first not counted.
             8 => u32::from(length).wrapping_add(1).wrapping_mul(8),
             _ => 8,

@@ -3,7 +3,7 @@
 use super::{Values, bits};
 use crate::address::Address;
 use crate::plan::slot::Slot;
-use crate::record::{FlowRecord, Translation, Tunnel, TunnelType};
+use crate::record::{FlowKey, FlowRecord, Translation, Tunnel, TunnelType};
 
 const TRANSLATION: u128 = bits([
     Slot::PostNatSourceV4,
@@ -33,7 +33,7 @@ impl Values {
     /// An address that a flow need not have. Exporters send 0.0.0.0 where it has none.
     pub(super) fn optional_address(&self, v4: Slot, v6: Slot) -> Address {
         match self.address(v4, v6) {
-            address if address.is_ipv4() && address.v4_bits() == 0 => Address::UNSPECIFIED,
+            address if is_zero(address) => Address::UNSPECIFIED,
             address => address,
         }
     }
@@ -71,7 +71,24 @@ impl Values {
                 || !tunnel.tunnel_source_address.is_unspecified()
                 || !tunnel.tunnel_destination_address.is_unspecified();
             // A template for all flows has zeros for those that are in no tunnel.
-            record.tunnel = has_outer_header.then_some(tunnel);
+            let has_inner_header =
+                !is_zero(record.key.source_address) || !is_zero(record.key.destination_address);
+            record.tunnel = (has_outer_header && has_inner_header).then_some(tunnel);
+            if has_outer_header && !has_inner_header {
+                // The outer packet is the flow.
+                record.key = FlowKey {
+                    source_address: tunnel.tunnel_source_address,
+                    destination_address: tunnel.tunnel_destination_address,
+                    source_port: tunnel.tunnel_source_port,
+                    destination_port: tunnel.tunnel_destination_port,
+                    protocol_identifier: tunnel.tunnel_protocol_identifier,
+                };
+            }
         }
     }
+}
+
+/// Whether an address is zero in either family.
+const fn is_zero(address: Address) -> bool {
+    address.is_unspecified() || address.is_ipv4() && address.v4_bits() == 0
 }
