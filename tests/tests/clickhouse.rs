@@ -262,14 +262,27 @@ fn the_table_and_the_view_of_a_topic_store_every_record_once() {
         "/../proto/kipfix/v1/flow.proto:Flow"
     );
     let (begin_time, mut expected) = (now(), 0);
-    for (format, table_format) in [("protobuf", "ProtobufSingle"), ("json", "JSONEachRow")] {
-        broker.create(format, 2, &[]);
+    for (topic, parameters, table_format) in [
+        ("protobuf", "format=protobuf", "ProtobufSingle"),
+        (
+            "several_protobuf",
+            "format=protobuf&records-per-message=9",
+            "Protobuf",
+        ),
+        ("json", "format=json", "JSONEachRow"),
+        (
+            "several_json",
+            "format=json&records-per-message=9",
+            "JSONEachRow",
+        ),
+    ] {
+        broker.create(topic, 2, &[]);
         let table = text[..end]
-            .replace("kipfix.flows_kafka", &format!("kipfix.{format}"))
+            .replace("kipfix.flows_kafka", &format!("kipfix.{topic}"))
             .replace("kafka:9092", &broker.address())
-            .replace("'flows'", &format!("'{format}'"))
+            .replace("'flows'", &format!("'{topic}'"))
             // A consumer that does not read now would delay the others of its group.
-            .replace("'clickhouse'", &format!("'{format}'"))
+            .replace("'clickhouse'", &format!("'{topic}'"))
             .replace("ProtobufSingle", table_format)
             .replace("flow:Flow", schema);
         // It creates the table, and reports that it does not read it in the background.
@@ -277,7 +290,7 @@ fn the_table_and_the_view_of_a_topic_store_every_record_once() {
         if let Err(error) = outcome {
             assert!(error.contains("Shutdown was called"), "{error}");
         }
-        let forwarding = Forwarding::start(&broker.url(format), &format!("format={format}"));
+        let forwarding = Forwarding::start(&broker.url(topic), parameters);
         let mut records = flows(90);
         records.extend((0..10).map(|_| flow("2001:db8::8", "10.1.1.1")));
         forwarding.collector.send_all(&records, now());
@@ -287,7 +300,7 @@ fn the_table_and_the_view_of_a_topic_store_every_record_once() {
         let read_topic = || {
             server.query("SET stream_like_engine_allow_direct_select = 1");
             server.query(&format!(
-                "INSERT INTO kipfix.flows_kafka SELECT * FROM kipfix.{format}"
+                "INSERT INTO kipfix.flows_kafka SELECT * FROM kipfix.{topic}"
             ));
         };
         let are_read = eventually(PATIENCE, || {
@@ -311,7 +324,7 @@ fn the_table_and_the_view_of_a_topic_store_every_record_once() {
             assert_eq!(
                 number(&server, &sum),
                 sent * expected / 100,
-                "{column} {format}"
+                "{column} {topic}"
             );
         }
         for column in ["collectionTimeMilliseconds", "flowEndMilliseconds"] {
@@ -321,12 +334,12 @@ fn the_table_and_the_view_of_a_topic_store_every_record_once() {
             };
             let (first, last) = (time("min"), time("max"));
             let is_of_test = begin_time <= first && last <= now();
-            assert!(is_of_test, "{column} {format}: {first} to {last}");
+            assert!(is_of_test, "{column} {topic}: {first} to {last}");
         }
         let rows = server.query(
             "SELECT DISTINCT sourceAddress, destinationAddress, sourceZone, destinationZone FROM kipfix.flows ORDER BY sourceZone",
         );
-        assert_eq!(rows.len(), 2, "{format}: {rows:?}");
+        assert_eq!(rows.len(), 2, "{topic}: {rows:?}");
         assert_eq!(rows[0]["sourceAddress"], "2001:db8::8");
         assert_eq!(rows[0]["destinationZone"], "z1");
         assert_eq!(rows[1]["sourceAddress"], "::ffff:10.1.1.1");

@@ -14,8 +14,32 @@ use kipfix_tests::peers::kafka::{Kafka, Message, PASSWORD, USER};
 use kipfix_tests::program::{PATIENCE, eventually};
 use kipfix_tests::take_turn;
 
-/// The fields of a message, by protoc.
-fn decode(message: &Message) -> BTreeMap<String, String> {
+/// The records of a message, each after its length.
+fn delimited(message: &Message) -> Vec<&[u8]> {
+    let mut records = Vec::new();
+    let mut rest = &message.value[..];
+    while !rest.is_empty() {
+        let octets = 1 + rest.iter().position(|octet| *octet < 0x80).unwrap();
+        let (varint, after) = rest.split_at(octets);
+        let digits = varint.iter().rev();
+        let length = digits.fold(0, |length, digit| length << 7 | usize::from(digit & 0x7f));
+        let (record, next) = after.split_at(length);
+        records.push(record);
+        rest = next;
+    }
+    records
+}
+
+/// The records of a message, each a line.
+fn lines(message: &Message) -> Vec<serde_json::Value> {
+    let lines = message.value.split_inclusive(|octet| *octet == b'\n');
+    lines
+        .map(|line| serde_json::from_slice(line.strip_suffix(b"\n").unwrap()).unwrap())
+        .collect()
+}
+
+/// The fields of a record, by protoc.
+fn decode(record: &[u8]) -> BTreeMap<String, String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto");
     let mut protoc = Command::new("protoc")
         .args(["--decode", "kipfix.v1.Flow", "-I", folder])
@@ -24,12 +48,7 @@ fn decode(message: &Message) -> BTreeMap<String, String> {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    protoc
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(&message.value)
-        .unwrap();
+    protoc.stdin.take().unwrap().write_all(record).unwrap();
     let output = protoc.wait_with_output().unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
@@ -40,15 +59,12 @@ fn decode(message: &Message) -> BTreeMap<String, String> {
     fields.collect()
 }
 
-#[test]
-fn a_consumer_reads_every_record_with_its_names() {
-    let _turn = take_turn();
-    let Some(broker) = Kafka::start(None) else {
-        return;
-    };
-    broker.create("flows", 4, &[]);
-    let forwarding = Forwarding::start(&broker.url("flows"), "compression=lz4");
-    let mut records = flows(200);
+/// Flows from ascending ports, then the other directions of all of them.
+fn both_directions(count: usize) -> Vec<FlowRecord> {
+    let mut records = flows(count);
+    for (record, port) in records.iter_mut().zip(10_000..) {
+        record.key.source_port = port;
+    }
     let reverse: Vec<FlowRecord> = records
         .iter()
         .map(|record| FlowRecord {
@@ -57,7 +73,32 @@ fn a_consumer_reads_every_record_with_its_names() {
         })
         .collect();
     records.extend(reverse);
-    forwarding.collector.send_all(&records, now());
+    records
+}
+
+fn check_names(fields: &BTreeMap<String, String>) {
+    assert_eq!(fields["octets"], "1000");
+    assert_eq!(fields["packets"], "2");
+    assert_eq!(fields["connections"], "1");
+    assert_eq!(fields["counted"], "true");
+    let side = if fields["destinationTransportPort"] == "80" {
+        "source"
+    } else {
+        "destination"
+    };
+    assert_eq!(fields[&format!("{side}WorkloadName")], "web");
+    assert_eq!(fields[&format!("{side}Zone")], "z1");
+}
+
+#[test]
+fn a_consumer_reads_every_record_with_its_names() {
+    let _turn = take_turn();
+    let Some(broker) = Kafka::start(None) else {
+        return;
+    };
+    broker.create("flows", 4, &[]);
+    let forwarding = Forwarding::start(&broker.url("flows"), "compression=lz4");
+    forwarding.collector.send_all(&both_directions(200), now());
     forwarding.wait_for("sent_total", 400);
     assert_eq!(forwarding.totals(), (400, 0));
     let messages = broker.messages("flows");
@@ -67,21 +108,69 @@ fn a_consumer_reads_every_record_with_its_names() {
     assert_eq!(keys.len(), 200);
     let partitions: BTreeSet<u32> = messages.iter().map(|m| m.partition).collect();
     assert_eq!(partitions.len(), 4);
-    let decoded: Vec<_> = messages.iter().take(20).map(decode).collect();
-    for fields in decoded {
-        assert_eq!(fields["octets"], "1000");
-        assert_eq!(fields["packets"], "2");
-        assert_eq!(fields["connections"], "1");
-        assert_eq!(fields["counted"], "true");
-        let side = if fields["destinationTransportPort"] == "80" {
-            "source"
-        } else {
-            "destination"
-        };
-        assert_eq!(fields[&format!("{side}WorkloadName")], "web");
-        assert_eq!(fields[&format!("{side}Zone")], "z1");
+    for message in messages.iter().take(20) {
+        check_names(&decode(&message.value));
     }
     forwarding.collector.stop();
+}
+
+#[test]
+fn a_message_has_several_records_of_one_partition_in_order() {
+    let _turn = take_turn();
+    let Some(broker) = Kafka::start(None) else {
+        return;
+    };
+    for format in ["protobuf", "json"] {
+        broker.create(format, 4, &[]);
+        // All records are collected for one request.
+        let parameters = format!("format={format}&records-per-message=7&linger=2s");
+        let forwarding = Forwarding::start(&broker.url(format), &parameters);
+        forwarding.collector.send_all(&both_directions(200), now());
+        forwarding.wait_for("sent_total", 400);
+        assert_eq!(forwarding.totals(), (400, 0));
+        let messages = broker.messages(format);
+        assert!(messages.iter().all(|message| message.key.is_empty()));
+        let mut ports: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+        let mut counts: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for message in &messages {
+            let port = |record: serde_json::Value| {
+                let port = |name: &str| record[name].as_u64().unwrap();
+                port("sourceTransportPort").max(port("destinationTransportPort"))
+            };
+            let of_message: Vec<u64> = if format == "json" {
+                lines(message).into_iter().map(port).collect()
+            } else {
+                let fields = delimited(message).into_iter().map(decode);
+                let port = |fields: BTreeMap<String, String>| {
+                    check_names(&fields);
+                    let port = |name: &str| fields[name].parse::<u64>().unwrap();
+                    port("sourceTransportPort").max(port("destinationTransportPort"))
+                };
+                fields.map(port).collect()
+            };
+            counts
+                .entry(message.partition)
+                .or_default()
+                .push(of_message.len());
+            ports
+                .entry(message.partition)
+                .or_default()
+                .extend(of_message);
+        }
+        assert_eq!(ports.len(), 4);
+        let distinct: BTreeSet<u64> = ports.values().flatten().copied().collect();
+        assert_eq!(distinct.len(), 200);
+        for (partition, ports) in ports {
+            // Both directions of a flow are in one partition, each in the order of the records.
+            let (forward, reverse) = ports.split_at(ports.len() / 2);
+            assert_eq!(forward, reverse, "{format}");
+            assert!(forward.is_sorted(), "{format}: {forward:?}");
+            let (last, full) = counts[&partition].split_last().unwrap();
+            assert!(full.iter().all(|count| *count == 7), "{format}: {full:?}");
+            assert!((1..=7).contains(last), "{format}: {last}");
+        }
+        forwarding.collector.stop();
+    }
 }
 
 #[test]
@@ -90,14 +179,16 @@ fn records_that_a_killed_broker_did_not_store_are_delivered_once_when_it_is_back
     let Some(mut broker) = Kafka::start(None) else {
         return;
     };
-    broker.create("flows", 3, &[]);
-    let forwarding = Forwarding::start(
-        &broker.url("flows"),
-        "format=json&linger=0s&compression=gzip",
-    );
+    let start = |topic: &str, parameters: &str| {
+        broker.create(topic, 3, &[]);
+        Forwarding::start(&broker.url(topic), &format!("linger=0s&{parameters}"))
+    };
+    let one = start("one", "format=json&compression=gzip");
+    let several = start("several", "format=json&records-per-message=9");
     let send = |batches: usize| {
         for _ in 0..batches {
-            forwarding.collector.send_all(&flows(100), now());
+            one.collector.send_all(&flows(100), now());
+            several.collector.send_all(&flows(100), now());
             std::thread::sleep(Duration::from_millis(2));
         }
     };
@@ -106,15 +197,24 @@ fn records_that_a_killed_broker_did_not_store_are_delivered_once_when_it_is_back
     send(20);
     broker.restart();
     send(20);
-    forwarding.wait_for("sent_total", 6000);
-    assert_eq!(forwarding.totals(), (6000, 0));
-    let messages = broker.messages("flows");
+    for forwarding in [&one, &several] {
+        forwarding.wait_for("sent_total", 6000);
+        assert_eq!(forwarding.totals(), (6000, 0));
+    }
+    let messages = broker.messages("one");
     let distinct: BTreeSet<&str> = messages
         .iter()
         .map(|message| message.key.as_str())
         .collect();
     assert_eq!((messages.len(), distinct.len()), (6000, 6000));
-    forwarding.collector.stop();
+    let messages = broker.messages("several");
+    assert!(messages.len() < 3000, "{} messages", messages.len());
+    let records: Vec<_> = messages.iter().flat_map(lines).collect();
+    let ports = records.iter().map(|r| r["sourceTransportPort"].as_u64());
+    let distinct: BTreeSet<Option<u64>> = ports.collect();
+    assert_eq!((records.len(), distinct.len()), (6000, 6000));
+    one.collector.stop();
+    several.collector.stop();
 }
 
 #[test]
@@ -187,25 +287,46 @@ fn what_the_queue_has_no_room_for_while_the_broker_is_away_is_counted() {
     let Some(mut broker) = Kafka::start(None) else {
         return;
     };
-    broker.create("flows", 2, &[]);
-    let forwarding = Forwarding::start(&broker.url("flows"), "format=json&queue=1MiB");
+    let start = |topic: &str, parameters: &str| {
+        broker.create(topic, 2, &[]);
+        let parameters = format!("format=json&queue=1MiB{parameters}");
+        (
+            topic.to_owned(),
+            Forwarding::start(&broker.url(topic), &parameters),
+        )
+    };
+    let targets = [
+        start("one", ""),
+        start("several", "&records-per-message=100"),
+    ];
     broker.kill();
     for _ in 0..100 {
-        forwarding.collector.send_all(&flows(100), now());
+        for (_, forwarding) in &targets {
+            forwarding.collector.send_all(&flows(100), now());
+        }
         std::thread::sleep(Duration::from_millis(2));
     }
-    forwarding.wait_for_lost("unreachable");
+    for (_, forwarding) in &targets {
+        forwarding.wait_for_lost("unreachable");
+    }
     broker.restart();
-    let is_empty = || {
-        let count = |name| forwarding.count(name, &[]);
-        count("waiting") == 0 && count("received_total") == 10_000
-    };
-    assert!(eventually(PATIENCE, is_empty));
-    let (sent, lost) = forwarding.totals();
-    assert_eq!(sent + lost, 10_000);
-    assert!(lost > 0 && sent > 500, "{sent} sent, {lost} lost");
-    assert_eq!(broker.messages("flows").len() as u64, sent);
-    forwarding.collector.stop();
+    for (topic, forwarding) in targets {
+        let is_empty = || {
+            let count = |name| forwarding.count(name, &[]);
+            count("waiting") == 0 && count("received_total") == 10_000
+        };
+        assert!(eventually(PATIENCE, is_empty), "{topic}");
+        let (sent, lost) = forwarding.totals();
+        assert_eq!(sent + lost, 10_000, "{topic}");
+        assert!(lost > 0 && sent > 500, "{topic}: {sent} sent, {lost} lost");
+        let messages = broker.messages(&topic);
+        let stored = match &*topic {
+            "one" => messages.len(),
+            _ => messages.iter().flat_map(lines).count(),
+        };
+        assert_eq!(stored as u64, sent, "{topic}");
+        forwarding.collector.stop();
+    }
 }
 
 #[test]
@@ -246,8 +367,21 @@ fn a_batch_that_is_too_large_for_the_topic_is_split_and_a_record_that_is_too_lar
     };
     broker.create("small", 1, &["max.message.bytes=2000"]);
     broker.create("tiny", 1, &["max.message.bytes=100"]);
-    for (topic, outcome) in [("small", (500, 0)), ("tiny", (0, 500))] {
-        let forwarding = Forwarding::start(&broker.url(topic), "compression=none&format=json");
+    broker.create("small-messages", 1, &["max.message.bytes=2000"]);
+    broker.create("tiny-messages", 1, &["max.message.bytes=100"]);
+    for (topic, outcome) in [
+        ("small", (500, 0)),
+        ("tiny", (0, 500)),
+        ("small-messages", (500, 0)),
+        ("tiny-messages", (0, 500)),
+    ] {
+        let has_several = topic.ends_with("-messages");
+        let several = has_several.then_some("&records-per-message=100");
+        let parameters = format!(
+            "compression=none&format=json{}",
+            several.unwrap_or_default()
+        );
+        let forwarding = Forwarding::start(&broker.url(topic), &parameters);
         forwarding.collector.send_all(&flows(500), now());
         let is_done = || {
             let count = |name| forwarding.count(name, &[]);
@@ -255,10 +389,16 @@ fn a_batch_that_is_too_large_for_the_topic_is_split_and_a_record_that_is_too_lar
         };
         assert!(eventually(PATIENCE, is_done), "{topic}");
         assert_eq!(forwarding.totals(), outcome, "{topic}");
-        if topic == "tiny" {
+        if topic.starts_with("tiny") {
             forwarding.wait_for_lost("too_long");
         }
-        assert_eq!(broker.messages(topic).len() as u64, outcome.0);
+        let messages = broker.messages(topic);
+        let stored = if has_several {
+            messages.iter().flat_map(lines).count()
+        } else {
+            messages.len()
+        };
+        assert_eq!(stored as u64, outcome.0, "{topic}");
         forwarding.collector.stop();
     }
 }

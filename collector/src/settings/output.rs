@@ -72,9 +72,10 @@ pub struct OutputFlags {
     /// - file:PATH: IPFIX files. rotate-size=SIZE, rotate-every=DURATION,
     ///   keep=N
     /// - kafka://BROKER[:PORT][,BROKER]/TOPIC: a message per record.
-    ///   format=protobuf|json, compression=lz4|gzip|none, linger=DURATION,
-    ///   queue=SIZE, tls=true, ca=FILE, cert=FILE, key=FILE, user=NAME,
-    ///   password-file=FILE, mechanism=plain|scram-sha-256|scram-sha-512
+    ///   format=protobuf|json, records-per-message=N,
+    ///   compression=lz4|gzip|none, linger=DURATION, queue=SIZE, tls=true,
+    ///   ca=FILE, cert=FILE, key=FILE, user=NAME, password-file=FILE,
+    ///   mechanism=plain|scram-sha-256|scram-sha-512
     /// - clickhouse://HOST[:PORT]/DATABASE/TABLE: a row per record.
     ///   interval=DURATION, batch=SIZE, and compression, queue, TLS and user
     ///   as for Kafka

@@ -12,7 +12,7 @@ use crate::skip;
 pub struct Message {
     /// Its partition.
     pub partition: u32,
-    /// Its key, in hexadecimal digits.
+    /// Its key, in hexadecimal digits; empty if it has none.
     pub key: String,
     /// Its value.
     pub value: Vec<u8>,
@@ -251,7 +251,8 @@ impl Kafka {
             let head = String::from_utf8_lossy(head).into_owned();
             let numbers: Vec<usize> = head
                 .split(' ')
-                .map(|number| number.parse().expect("a number"))
+                // The length of a key that is null is -1.
+                .map(|number| number.replace("-1", "0").parse().expect("a number"))
                 .collect();
             let (key, value) = body[1..].split_at(numbers[1]);
             let (value, next) = value.split_at(numbers[2]);

@@ -118,7 +118,7 @@ impl Client for Inserter {
     fn deliver(&mut self, chunk: &Chunk, progress: &mut Progress) {
         let mut rest = chunk.octets();
         let (mut octets, mut records): (usize, usize) = (0, 0);
-        let mut sizes = chunk.records().map(|(record, _)| record.len()).peekable();
+        let mut sizes = chunk.places().map(|place| place.octets.len()).peekable();
         while let Some(size) = sizes.next() {
             octets = octets.saturating_add(size);
             records = records.saturating_add(1);

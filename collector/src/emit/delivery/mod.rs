@@ -11,7 +11,7 @@ mod progress;
 mod sink;
 mod stream;
 
-pub use chunk::{Chunk, Entry};
+pub use chunk::{Chunk, Entry, RecordPlace};
 pub(super) use compression::{Compression, Compressor};
 pub(super) use parameters::Parameters;
 pub use progress::Progress;

@@ -7,19 +7,18 @@ use kipfix_export::wall_clock_milliseconds;
 
 use super::cluster::{Cluster, Failure, REQUEST_TIMEOUT};
 use super::errors::{self, Reaction};
-use super::record_batch::{self, BatchHeader, MAX_RECORD_OVERHEAD};
+use super::framing::Framing;
+use super::record_batch::{self, BatchHeader, MAX_MESSAGE_OVERHEAD};
 use super::requests::{self, Api, ProducerId};
 use super::target::KafkaTarget;
-use crate::emit::delivery::{Chunk, Client, Compressor, Progress};
+use crate::emit::delivery::{Chunk, Client, Compressor, Progress, RecordPlace};
 
-/// Octets of the records of a batch, before compression. Brokers accept 1 MiB after it by default.
+/// Octets of the messages of a batch, before compression. Brokers accept 1 MiB after it by default.
 const MAX_BATCH_OCTETS: usize = 512 << 10;
 /// A batch that the broker refuses as too large is split, and so are later ones, down to this size.
 const MIN_BATCH_OCTETS: usize = 16 << 10;
 /// No more batches are added to a request of this size.
 const MAX_REQUEST_OCTETS: usize = 4 << 20;
-/// Octets of the room that is kept for later batches.
-const MAX_SPARE_OCTETS: usize = 8 << 20;
 
 /// An idempotent producer for a topic.
 #[derive(Debug)]
@@ -29,27 +28,26 @@ pub struct Producer {
     partitions: Vec<Partition>,
     max_batch_octets: usize,
     compressor: Compressor,
-    /// Batches whose room is used again.
-    spare: Vec<Batch>,
-    /// Octets of that room.
-    spare_octets: usize,
+    framing: Framing,
+    /// The messages of the batch that is being sent.
+    messages: Vec<u8>,
 }
 
 /// A partition with its records.
 #[derive(Debug, Default)]
 struct Partition {
-    /// The sequence number of the next record.
+    /// The sequence number of the next message.
     sequence: i32,
     batches: VecDeque<Batch>,
 }
 
-/// Records of one partition.
-#[derive(Debug, Default)]
+/// Records of one partition. Its messages are written when it is sent, also when it is sent again.
+#[derive(Debug)]
 struct Batch {
-    /// Positions of the records in the chunk.
-    records: Vec<usize>,
-    /// The records as the broker stores them, without the header of the batch.
-    octets: Vec<u8>,
+    /// Places of the records in the chunk.
+    records: Vec<RecordPlace>,
+    /// Octets of its messages when it was sent last, before that the maximum.
+    octets: usize,
     timestamp: i64,
     /// It was sent, and whether it is stored is unknown.
     was_sent: bool,
@@ -61,12 +59,12 @@ impl Producer {
     pub fn new(target: KafkaTarget) -> Self {
         Self {
             compressor: Compressor::new(target.compression),
+            framing: target.framing,
             cluster: Cluster::new(target),
             id: None,
             partitions: Vec::new(),
             max_batch_octets: MAX_BATCH_OCTETS,
-            spare: Vec::new(),
-            spare_octets: 0,
+            messages: Vec::new(),
         }
     }
 
@@ -92,27 +90,29 @@ impl Producer {
     fn distribute(&mut self, chunk: &Chunk, progress: &mut Progress) {
         let timestamp = i64::try_from(wall_clock_milliseconds()).unwrap_or_default();
         let count = self.cluster.leaders().len();
-        for (at, (value, hash)) in chunk.records().enumerate() {
-            let octets = value.len().saturating_add(MAX_RECORD_OVERHEAD);
+        for record in chunk.places() {
+            let octets = record.octets.len().saturating_add(MAX_MESSAGE_OVERHEAD);
             if octets > MAX_BATCH_OCTETS {
                 progress.warn("a record is longer than a batch; such records are lost");
                 progress.lost(LossReason::TooLong, 1);
                 continue;
             }
-            let index = record_batch::partition_of(hash, count);
+            let index = record_batch::partition_of(record.flow_hash, count);
             let Some(partition) = self.partitions.get_mut(index) else {
                 continue;
             };
-            let open = partition.batches.back();
             let room = self.max_batch_octets.saturating_sub(octets);
-            if open.is_none_or(|batch| batch.octets.len() > room) {
-                let mut batch = self.spare.pop().unwrap_or_default();
-                self.spare_octets = self.spare_octets.saturating_sub(batch.room());
-                batch.timestamp = timestamp;
-                partition.batches.push_back(batch);
-            }
-            if let Some(batch) = partition.batches.back_mut() {
-                batch.push(at, value, hash);
+            match partition.batches.back_mut() {
+                Some(batch) if batch.octets <= room => {
+                    batch.records.push(record);
+                    batch.octets = batch.octets.saturating_add(octets);
+                }
+                _ => partition.batches.push_back(Batch {
+                    records: vec![record],
+                    octets,
+                    timestamp,
+                    was_sent: false,
+                }),
             }
         }
     }
@@ -142,13 +142,13 @@ impl Producer {
         }
         let mut sent: Vec<(i32, Vec<usize>)> = Vec::new();
         for (leader, indexes) in by_leader {
-            match self.send(leader, indexes, id, progress) {
+            match self.send((leader, indexes), id, chunk, progress) {
                 Ok(indexes) => sent.push((leader, indexes)),
                 Err(failure) => outcome = Err(failure),
             }
         }
         for (leader, indexes) in sent {
-            if let Err(failure) = self.receive(leader, &indexes, chunk, progress) {
+            if let Err(failure) = self.receive(leader, &indexes, progress) {
                 outcome = Err(failure);
             }
         }
@@ -158,12 +158,13 @@ impl Producer {
     /// Sends the first batches of partitions to their leader. Returns those for which there was room.
     fn send(
         &mut self,
-        leader: i32,
-        mut indexes: Vec<usize>,
+        (leader, mut indexes): (i32, Vec<usize>),
         id: ProducerId,
+        chunk: &Chunk,
         progress: &mut Progress,
     ) -> Result<Vec<usize>, Failure> {
         let (partitions, compressor) = (&mut self.partitions, &mut self.compressor);
+        let (framing, messages) = (self.framing, &mut self.messages);
         let topic = self.cluster.target().topic.clone();
         let timeout = i32::try_from(REQUEST_TIMEOUT.as_millis() / 2).unwrap_or(i32::MAX);
         let connection = self.cluster.connection(leader, progress)?;
@@ -179,15 +180,17 @@ impl Producer {
                     break;
                 }
                 batch.was_sent = true;
+                messages.clear();
+                framing.write(&batch.records, chunk, messages);
+                batch.octets = messages.len();
                 let header = BatchHeader {
                     producer: id,
                     sequence,
-                    records: i32::try_from(batch.records.len()).unwrap_or(i32::MAX),
+                    messages: framing.count(batch.records.len()),
                     timestamp: batch.timestamp,
                 };
                 let index = i32::try_from(*index).unwrap_or(i32::MAX);
-                let batch =
-                    |out: &mut _| record_batch::batch(&header, &batch.octets, compressor, out);
+                let batch = |out: &mut _| record_batch::batch(&header, messages, compressor, out);
                 requests::partition(index, batch, out);
                 count += 1;
             }
@@ -208,7 +211,6 @@ impl Producer {
         &mut self,
         leader: i32,
         indexes: &[usize],
-        chunk: &Chunk,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
         let connection = self.cluster.connection(leader, progress)?;
@@ -223,7 +225,7 @@ impl Producer {
         for (index, code) in outcomes {
             let index = usize::try_from(index).unwrap_or(usize::MAX);
             if indexes.contains(&index)
-                && let Err(failure) = self.evaluate(index, code, chunk, progress)
+                && let Err(failure) = self.evaluate(index, code, progress)
             {
                 outcome = Err(failure);
             }
@@ -236,7 +238,6 @@ impl Producer {
         &mut self,
         index: usize,
         code: i16,
-        chunk: &Chunk,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
         let topic = &self.cluster.target().topic;
@@ -249,9 +250,11 @@ impl Producer {
         };
         match errors::reaction(code) {
             Reaction::Stored => {
-                progress.delivered(batch.records.len(), batch.octets.len());
-                partition.advance();
-                self.recycle(index);
+                progress.delivered(batch.records.len(), batch.octets);
+                let messages = self.framing.count(batch.records.len());
+                // After the largest number follows 0.
+                partition.sequence = partition.sequence.wrapping_add(messages) & i32::MAX;
+                partition.batches.pop_front();
                 Ok(())
             }
             Reaction::Retry(loss) => {
@@ -267,14 +270,11 @@ impl Producer {
                 Err((LossReason::Unreachable, message))
             }
             Reaction::Split if batch.records.len() > 1 => {
-                let half = batch.records.len() / 2;
-                let mut second = self.spare.pop().unwrap_or_default();
-                self.spare_octets = self.spare_octets.saturating_sub(second.room());
-                second.timestamp = batch.timestamp;
-                second.fill(&batch.records.split_off(half), chunk);
-                let first = std::mem::take(&mut batch.records);
                 batch.was_sent = false;
-                batch.fill(&first, chunk);
+                let second = Batch {
+                    records: batch.records.split_off(batch.records.len() / 2),
+                    ..*batch
+                };
                 partition.batches.insert(1, second);
                 self.max_batch_octets = (self.max_batch_octets / 2).max(MIN_BATCH_OCTETS);
                 Ok(())
@@ -282,7 +282,7 @@ impl Producer {
             Reaction::Split => {
                 progress.warn("the broker refuses a record as too large; such records are lost");
                 progress.lost(LossReason::TooLong, 1);
-                self.recycle(index);
+                partition.batches.pop_front();
                 Ok(())
             }
             Reaction::Lose(loss) => {
@@ -291,20 +291,8 @@ impl Producer {
                     "partition {index} of topic {topic:?}: {name} ({code}): records are lost"
                 ));
                 progress.lost(loss, lost);
-                self.recycle(index);
+                partition.batches.pop_front();
                 Ok(())
-            }
-        }
-    }
-
-    /// Removes the first batch of a partition.
-    fn recycle(&mut self, index: usize) {
-        let partition = self.partitions.get_mut(index);
-        if let Some(batch) = partition.and_then(|p| p.batches.pop_front()) {
-            let octets = self.spare_octets.saturating_add(batch.room());
-            if octets <= MAX_SPARE_OCTETS {
-                self.spare_octets = octets;
-                self.spare.push(batch.cleared());
             }
         }
     }
@@ -315,63 +303,13 @@ impl Producer {
 
     /// Forgets the batches that are left over.
     fn give_up(&mut self) {
-        for index in 0..self.partitions.len() {
-            let partition = self.partitions.get(index);
-            // The sequence numbers of a batch whose outcome is unknown cannot be used for other records.
-            if partition.is_some_and(|p| p.batches.iter().any(|batch| batch.was_sent)) {
+        for partition in &mut self.partitions {
+            // The sequence numbers of a batch whose outcome is unknown cannot be used for other messages.
+            if partition.batches.iter().any(|batch| batch.was_sent) {
                 self.id = None;
             }
-            while self
-                .partitions
-                .get(index)
-                .is_some_and(|p| !p.batches.is_empty())
-            {
-                self.recycle(index);
-            }
+            partition.batches.clear();
         }
-    }
-}
-
-impl Batch {
-    /// Octets of its room.
-    const fn room(&self) -> usize {
-        let positions = self.records.capacity().saturating_mul(size_of::<usize>());
-        self.octets.capacity().saturating_add(positions)
-    }
-
-    /// Appends the record at a position of a chunk.
-    fn push(&mut self, at: usize, value: &[u8], hash: u64) {
-        record_batch::record(self.records.len(), hash, value, &mut self.octets);
-        self.records.push(at);
-    }
-
-    /// Replaces the records by those at positions of a chunk.
-    fn fill(&mut self, positions: &[usize], chunk: &Chunk) {
-        self.records.clear();
-        self.octets.clear();
-        for at in positions {
-            if let Some((value, hash)) = chunk.record(*at) {
-                self.push(*at, value, hash);
-            }
-        }
-    }
-
-    /// An empty batch with the same room.
-    fn cleared(mut self) -> Self {
-        self.records.clear();
-        self.octets.clear();
-        self.was_sent = false;
-        self
-    }
-}
-
-impl Partition {
-    /// The first batch is stored.
-    fn advance(&mut self) {
-        let count = self.batches.front().map_or(0, |batch| batch.records.len());
-        let count = i32::try_from(count).unwrap_or(i32::MAX);
-        // After the largest number follows 0.
-        self.sequence = self.sequence.wrapping_add(count) & i32::MAX;
     }
 }
 

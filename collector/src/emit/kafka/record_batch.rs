@@ -4,14 +4,16 @@ use super::requests::ProducerId;
 use super::wire::{Writer, zigzag, zigzag_octets};
 use crate::emit::delivery::{Compression, Compressor};
 
-/// Octets of a batch before its records.
+/// Octets of a batch before its messages.
 const HEADER_OCTETS: usize = 61;
+/// The length of a key that is null.
+const NULL: i64 = -1;
 /// Octets of base offset and length, which the length does not count.
 const UNCOUNTED_OCTETS: usize = 12;
 /// Octets of base offset, length, leader epoch, version and checksum, which the checksum does not cover.
 const UNCHECKED_OCTETS: usize = 21;
-/// Maximum octets of a record besides its value.
-pub(super) const MAX_RECORD_OVERHEAD: usize = 32;
+/// Maximum octets of a message besides its records, and of a record in a message besides its encoding.
+pub(super) const MAX_MESSAGE_OVERHEAD: usize = 32;
 
 /// The compression in the attributes of a batch.
 const fn attribute(compression: Compression) -> i16 {
@@ -22,12 +24,19 @@ const fn attribute(compression: Compression) -> i16 {
     }
 }
 
-/// Appends a record. `offset` is its position in the batch.
-pub(super) fn record(offset: usize, key: u64, value: &[u8], out: &mut Vec<u8>) {
+/// Appends a message. `offset` is its position in the batch. `value` appends its value, which has `octets`.
+pub(super) fn message(
+    offset: usize,
+    key: Option<u64>,
+    (octets, value): (usize, impl FnOnce(&mut Vec<u8>)),
+    out: &mut Vec<u8>,
+) {
     let number = |size: usize| i64::try_from(size).unwrap_or_default();
-    let key = key.to_be_bytes();
-    let (offset, key_octets, value_octets) =
-        (number(offset), number(key.len()), number(value.len()));
+    let key = key.map(u64::to_be_bytes);
+    let key = key.as_ref().map(<[u8; 8]>::as_slice);
+    let key_octets = key.map_or(NULL, |key| number(key.len()));
+    let key = key.unwrap_or_default();
+    let (offset, value_octets) = (number(offset), number(octets));
     // The attributes, the difference of its time to that of the batch, and the number of headers take an octet each.
     let length = [
         3,
@@ -35,7 +44,7 @@ pub(super) fn record(offset: usize, key: u64, value: &[u8], out: &mut Vec<u8>) {
         zigzag_octets(key_octets),
         key.len(),
         zigzag_octets(value_octets),
-        value.len(),
+        octets,
     ];
     zigzag(
         number(length.into_iter().fold(0, usize::saturating_add)),
@@ -44,27 +53,27 @@ pub(super) fn record(offset: usize, key: u64, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&[0, 0]);
     zigzag(offset, out);
     zigzag(key_octets, out);
-    out.extend_from_slice(&key);
+    out.extend_from_slice(key);
     zigzag(value_octets, out);
-    out.extend_from_slice(value);
+    value(out);
     out.push(0);
 }
 
-/// What a batch has besides its records.
+/// What a batch has besides its messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchHeader {
     pub(super) producer: ProducerId,
-    /// Sequence number of the first record.
+    /// Sequence number of the first message.
     pub(super) sequence: i32,
-    pub(super) records: i32,
-    /// Time of all records, milliseconds since the epoch.
+    pub(super) messages: i32,
+    /// Time of all messages, milliseconds since the epoch.
     pub(super) timestamp: i64,
 }
 
-/// Appends a batch of encoded records. Records that do not become smaller are not compressed.
+/// Appends a batch of messages. Those that do not become smaller are not compressed.
 pub(super) fn batch(
     header: &BatchHeader,
-    records: &[u8],
+    messages: &[u8],
     compressor: &mut Compressor,
     out: &mut Vec<u8>,
 ) {
@@ -73,12 +82,12 @@ pub(super) fn batch(
     let body = out.len();
     let mut compression = compressor.compression();
     let is_smaller = compression != Compression::None
-        && compressor.compress(records, out).is_ok()
-        && out.len() < records.len().saturating_add(body);
+        && compressor.compress(messages, out).is_ok()
+        && out.len() < messages.len().saturating_add(body);
     if !is_smaller {
         compression = Compression::None;
         out.truncate(body);
-        out.extend_from_slice(records);
+        out.extend_from_slice(messages);
     }
     let out = out.get_mut(begin..).unwrap_or_default();
     let length = out.len().saturating_sub(UNCOUNTED_OCTETS);
@@ -90,13 +99,13 @@ pub(super) fn batch(
     writer.0.push(2);
     writer.int32(0);
     writer.int16(attribute(compression));
-    writer.int32(header.records.saturating_sub(1));
+    writer.int32(header.messages.saturating_sub(1));
     writer.int64(header.timestamp);
     writer.int64(header.timestamp);
     writer.int64(header.producer.id);
     writer.int16(header.producer.epoch);
     writer.int32(header.sequence);
-    writer.int32(header.records);
+    writer.int32(header.messages);
     for (place, octet) in out.iter_mut().zip(&head) {
         *place = *octet;
     }
@@ -132,25 +141,29 @@ mod tests {
     const HEADER: BatchHeader = BatchHeader {
         producer: ProducerId { id: 7, epoch: 1 },
         sequence: 9,
-        records: 1,
+        messages: 1,
         timestamp: 1_700_000_000_000,
     };
 
     #[test]
-    fn a_record_has_a_key_a_value_and_no_headers() {
+    fn a_message_has_a_key_a_value_and_no_headers() {
         let mut out = Vec::new();
-        record(3, 0x0102_0304_0506_0708, b"value", &mut out);
+        let value = |out: &mut Vec<u8>| out.extend_from_slice(b"value");
+        message(3, Some(0x0102_0304_0506_0708), (5, value), &mut out);
         let expected = [
             40, 0, 0, 6, 16, 1, 2, 3, 4, 5, 6, 7, 8, 10, b'v', b'a', b'l', b'u', b'e', 0,
         ];
         assert_eq!(out.len(), 1 + 19);
         assert_eq!(out[0], 38);
         assert_eq!(out[1..], expected[1..]);
+        out.clear();
+        message(3, None, (5, value), &mut out);
+        assert_eq!(out, [22, 0, 0, 6, 1, 10, b'v', b'a', b'l', b'u', b'e', 0]);
     }
 
     #[test]
     fn a_batch_has_the_length_and_the_checksum_of_its_octets() {
-        let records = [7; 300];
+        let messages = [7; 300];
         for (compression, attribute) in [
             (Compression::None, 0),
             (Compression::Gzip, 1),
@@ -159,7 +172,7 @@ mod tests {
             let mut out = b"before".to_vec();
             batch(
                 &HEADER,
-                &records,
+                &messages,
                 &mut Compressor::new(compression),
                 &mut out,
             );
@@ -174,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn records_that_do_not_become_smaller_are_not_compressed() {
+    fn messages_that_do_not_become_smaller_are_not_compressed() {
         let mut out = Vec::new();
         let mut lz4 = Compressor::new(Compression::Lz4);
         batch(&HEADER, b"x", &mut lz4, &mut out);

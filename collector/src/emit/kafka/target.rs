@@ -1,11 +1,13 @@
 //! The URL of a topic.
 
 use std::fmt;
+use std::num::NonZero;
 use std::time::Duration;
 
 use kipfix_export::url::{Parameter, parse_host_port};
-use kipfix_service::settings::{Span, within};
+use kipfix_service::settings::{Span, Within, within};
 
+use super::framing::Framing;
 use super::sasl::Mechanism;
 use crate::emit::OverflowPolicy;
 use crate::emit::authority::Authority;
@@ -17,6 +19,11 @@ const DEFAULT_PORT: u16 = 9092;
 const BATCH_OCTETS: usize = 4 << 20;
 /// Kafka allows this many characters in the name of a topic.
 const MAX_TOPIC_LENGTH: usize = 249;
+/// Numbers of records in a message.
+const RECORDS_PER_MESSAGE: Within<NonZero<usize>> = within(
+    NonZero::<usize>::MIN,
+    NonZero::<usize>::MIN.saturating_add(9_999),
+);
 
 /// A topic, and how records are sent to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +34,7 @@ pub struct KafkaTarget {
     pub topic: String,
     /// Encoding of a record.
     pub format: RecordFormat,
+    pub(super) framing: Framing,
     pub(super) compression: Compression,
     /// Time to collect records for a request.
     pub linger: Duration,
@@ -36,7 +44,7 @@ pub struct KafkaTarget {
 
 /// What is allowed, for errors.
 pub(in crate::emit) const SYNTAX: &str = "kafka://HOST[:PORT][,HOST[:PORT]]/TOPIC[?format=protobuf|json&\
-    compression=lz4|gzip|none&linger=DURATION&queue=SIZE&tls=true&ca=FILE&cert=FILE&key=FILE&user=NAME&\
+    records-per-message=N&compression=lz4|gzip|none&linger=DURATION&queue=SIZE&tls=true&ca=FILE&cert=FILE&key=FILE&user=NAME&\
     password-file=FILE&mechanism=plain|scram-sha-256|scram-sha-512]";
 
 impl KafkaTarget {
@@ -58,12 +66,16 @@ impl KafkaTarget {
             ));
         }
         let mut format = RecordFormat::Protobuf;
+        let mut records_per_message = NonZero::<usize>::MIN;
         let mut compression = Compression::Lz4;
         let mut linger = Span::from_millis(250);
         let mut mechanism = Mechanism::ScramSha512;
         let parameters = Parameters::parse(query, "Kafka", |parameter| {
             match parameter.name() {
                 "format" => format = parse_format(parameter)?,
+                "records-per-message" => {
+                    records_per_message = parameter.within(&RECORDS_PER_MESSAGE)?;
+                }
                 "compression" => compression = Compression::parse(parameter)?,
                 "mechanism" => mechanism = parse_mechanism(parameter)?,
                 "linger" => linger = parameter.within(&within(Span::ZERO, Span::MINUTE))?,
@@ -75,6 +87,7 @@ impl KafkaTarget {
             brokers,
             topic: topic.to_owned(),
             format,
+            framing: Framing::new(format, records_per_message),
             compression,
             linger: linger.duration(),
             mechanism,
@@ -132,7 +145,7 @@ mod tests {
     fn a_url_has_brokers_a_topic_and_parameters() {
         let target = KafkaTarget::parse(
             "kafka-0.kafka,[2001:db8::1]:9094/flows?format=json&compression=gzip&linger=1s&queue=4MiB&\
-             tls=true&ca=/ca.pem&user=kipfix&password-file=/password&mechanism=plain",
+             records-per-message=100&tls=true&ca=/ca.pem&user=kipfix&password-file=/password&mechanism=plain",
         )
         .unwrap();
         let brokers = [
@@ -144,6 +157,8 @@ mod tests {
         assert_eq!(target.to_string(), name);
         assert_eq!(target.topic, "flows");
         assert_eq!(target.format, RecordFormat::Json);
+        let framing = Framing::new(RecordFormat::Json, NonZero::new(100).unwrap());
+        assert_eq!(target.framing, framing);
         assert_eq!(target.compression, Compression::Gzip);
         assert_eq!(target.linger, Duration::from_secs(1));
         assert_eq!(target.mechanism, Mechanism::Plain);
@@ -161,6 +176,10 @@ mod tests {
             ("/t", "invalid host"),
             ("a,,b/t", "invalid host"),
             ("b/t?format=avro", "protobuf or json"),
+            ("b/t?records-per-message=0", "1–10000"),
+            ("b/t?records-per-message=10001", "1–10000"),
+            ("b/t?records-per-message=1k", "1–10000"),
+            ("b/t?records-per-message=", "1–10000"),
             ("b/t?compression=zstd", "lz4, gzip or none"),
             ("b/t?mechanism=gssapi", "scram-sha-256"),
             ("b/t?linger=2m", "0s–1m"),

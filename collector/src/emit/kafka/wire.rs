@@ -63,8 +63,13 @@ pub(super) fn zigzag(value: i64, out: &mut Vec<u8>) {
 
 /// How many octets [`zigzag`] appends.
 pub(super) fn zigzag_octets(value: i64) -> usize {
+    varint_octets(folded(value))
+}
+
+/// How many octets a number takes as a varint.
+pub(super) fn varint_octets(value: u64) -> usize {
     // Seven bits an octet; 0 takes one, too.
-    let bits = u64::BITS.saturating_sub((folded(value) | 1).leading_zeros());
+    let bits = u64::BITS.saturating_sub((value | 1).leading_zeros());
     usize::try_from(bits.div_ceil(7)).unwrap_or_default()
 }
 
