@@ -3,7 +3,7 @@
 
 mod exporter;
 
-use exporter::{exporter, ipfix, template};
+use exporter::{exporter, ipfix, template, template_of};
 use flowproto::{Address, FlowRecord};
 
 const V4: [[u8; 4]; 4] = [[192, 0, 2, 1], [192, 0, 2, 2], [10, 0, 0, 1], [10, 0, 0, 2]];
@@ -140,6 +140,21 @@ fn a_record_without_an_inner_header_is_of_the_outer_one() {
     ]);
     assert_eq!(flow(&record), (address(v6(1)), address(v6(2)), 5, 6, 6, 0));
     assert_eq!(tunnel(&record), None);
+}
+
+#[test]
+fn a_record_without_addresses_keeps_the_ports_that_it_has_and_its_virtual_network() {
+    let mut e = exporter();
+    // `tenantKey` of VMware.
+    let template = template_of(300, &[(6876, 892, 4), (0, 7, 2), (0, 4, 1)]);
+    e.send(&ipfix(
+        0,
+        &[(2, template), (300, vec![0, 0, 0, 7, 0, 5, 17])],
+    ));
+    let record = &e.taken.records[0];
+    let none = Address::UNSPECIFIED;
+    assert_eq!(flow(record), (none, none, 5, 0, 17, 0));
+    assert_eq!(record.tunnel.map(|tunnel| tunnel.tunnel_key), Some(7));
 }
 
 #[test]

@@ -34,9 +34,10 @@
 //!
 //! A template without counters that has the first octets of a packet reports one packet in each record.
 //!
-//! `slot` maps elements to places, `choice` chooses among several for one place, `layers` separates the headers of a tunnel packet, `names` reads the name of the responder, `read` reads the values of a
-//! record and combines them, `outgoing` reads outgoing counters, `section` reads packets, `traffic` reads only what is counted,
-//! `sampling` and `time` interpret several values together.
+//! `slot` maps elements to places, `choice` chooses among several for one place, `layers` separates the headers of a
+//! tunnel packet, `names` reads the name of the responder, `read` reads the values of a record and combines them,
+//! `outgoing` reads outgoing counters, `section` reads packets, `traffic` reads only what is counted, `sampling` and
+//! `time` interpret several values together.
 
 mod choice;
 mod layers;

@@ -33,9 +33,16 @@ impl Values {
         if !self.any(ENDS_V4) || !self.any(ENDS_V6) || ends.iter().all(|end| end.is_ipv4()) {
             return ends;
         }
-        ends.map(|end| match end.is_ipv4() && end.v4_bits() == 0 {
-            true => Address::UNSPECIFIED,
-            false => end,
-        })
+        ends.map(without_zero)
+    }
+}
+
+/// An address, with 0.0.0.0 as the unspecified address of IPv6.
+#[inline]
+pub(super) const fn without_zero(address: Address) -> Address {
+    if address.is_ipv4() && address.v4_bits() == 0 {
+        Address::UNSPECIFIED
+    } else {
+        address
     }
 }

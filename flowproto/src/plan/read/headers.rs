@@ -1,5 +1,6 @@
 //! Reads how the packets of a record are carried: address translation, tunnel, encryption.
 
+use super::addresses::without_zero;
 use super::{Values, bits};
 use crate::address::Address;
 use crate::plan::slot::Slot;
@@ -32,10 +33,7 @@ pub(super) const SLOTS: u128 = TRANSLATION | TUNNEL | SECURITY;
 impl Values {
     /// An address that a flow need not have. Exporters send 0.0.0.0 where it has none.
     pub(super) fn optional_address(&self, v4: Slot, v6: Slot) -> Address {
-        match self.address(v4, v6) {
-            address if is_zero(address) => Address::UNSPECIFIED,
-            address => address,
-        }
+        without_zero(self.address(v4, v6))
     }
 
     /// Fills translation, tunnel and encryption.
@@ -67,15 +65,16 @@ impl Values {
                 tunnel_source_port: self.low_u16(Slot::TunnelSourcePort),
                 tunnel_destination_port: self.low_u16(Slot::TunnelDestinationPort),
             };
-            let has_outer_header = tunnel.tunnel_key != 0
-                || !tunnel.tunnel_source_address.is_unspecified()
-                || !tunnel.tunnel_destination_address.is_unspecified();
+            let is_known = |address| !without_zero(address).is_unspecified();
+            let has_outer_ends = is_known(tunnel.tunnel_source_address)
+                || is_known(tunnel.tunnel_destination_address);
+            let has_inner_ends =
+                is_known(record.key.source_address) || is_known(record.key.destination_address);
+            let is_outer_packet = has_outer_ends && !has_inner_ends;
             // A template for all flows has zeros for those that are in no tunnel.
-            let has_inner_header =
-                !is_zero(record.key.source_address) || !is_zero(record.key.destination_address);
-            record.tunnel = (has_outer_header && has_inner_header).then_some(tunnel);
-            if has_outer_header && !has_inner_header {
-                // The outer packet is the flow.
+            let has_tunnel = has_outer_ends || tunnel.tunnel_key != 0;
+            record.tunnel = (has_tunnel && !is_outer_packet).then_some(tunnel);
+            if is_outer_packet {
                 record.key = FlowKey {
                     source_address: tunnel.tunnel_source_address,
                     destination_address: tunnel.tunnel_destination_address,
@@ -86,9 +85,4 @@ impl Values {
             }
         }
     }
-}
-
-/// Whether an address is zero in either family.
-const fn is_zero(address: Address) -> bool {
-    address.is_unspecified() || address.is_ipv4() && address.v4_bits() == 0
 }
