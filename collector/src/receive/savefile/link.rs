@@ -8,8 +8,8 @@ pub(super) const LINUX_SLL2: u32 = 276;
 /// Maximum number of tags, labels or headers in a row.
 const MAX_HEADERS: usize = 16;
 
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
+pub(super) const IPV4: u16 = 0x0800;
+pub(super) const IPV6: u16 = 0x86dd;
 const MPLS: u16 = 0x8847;
 /// LLC, as cooked captures name it. Ethernet has the length of the frame in this place.
 const LLC: u16 = 4;
@@ -19,7 +19,7 @@ const LLC: u16 = 4;
 pub(super) fn ip_packet(link_type: u32, frame: &[u8]) -> Option<(u16, &[u8])> {
     let after = |octets: usize| frame.get(octets..).unwrap_or_default();
     Some(match link_type {
-        1 => behind(after(12)),
+        1 => ethernet(frame),
         LINUX_SLL => behind(after(14)),
         LINUX_SLL2 => network(number(frame), after(20)),
         12 | 14 | 101 | 228 | 229 => by_version(frame),
@@ -31,6 +31,11 @@ pub(super) fn ip_packet(link_type: u32, frame: &[u8]) -> Option<(u16, &[u8])> {
         51 => ppp(after(6)),
         _ => return None,
     })
+}
+
+/// The packet of an Ethernet frame.
+pub(super) fn ethernet(frame: &[u8]) -> (u16, &[u8]) {
+    behind(frame.get(12..).unwrap_or_default())
 }
 
 /// The packet behind an EtherType.

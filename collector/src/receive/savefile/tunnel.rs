@@ -2,16 +2,13 @@
 
 use etherparse::{LaxIpPayloadSlice, ip_number};
 
-use super::link;
+use super::link::{self, IPV4, IPV6};
 
 /// Ports of VXLAN: RFC 7348, and Linux before that.
 const VXLAN: [u16; 2] = [4789, 8472];
 const GENEVE: u16 = 6081;
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
 /// EtherType of an Ethernet frame in GRE and Geneve.
 const ETHERNET: u16 = 0x6558;
-const UDP_HEADER: usize = 8;
 
 /// What is inside a tunnel packet, with its EtherType. `None` if it is not one, or a fragment of one.
 pub(super) fn inside<'a>(outer: &LaxIpPayloadSlice<'a>) -> Option<(u16, &'a [u8])> {
@@ -23,10 +20,10 @@ pub(super) fn inside<'a>(outer: &LaxIpPayloadSlice<'a>) -> Option<(u16, &'a [u8]
         ip_number::IPV4 => Some((IPV4, data)),
         ip_number::IPV6 => Some((IPV6, data)),
         ip_number::GRE => gre(data),
-        ip_number::UDP => {
-            let destination_port = u16::from_be_bytes(*data.get(2..)?.first_chunk()?);
-            over_udp(destination_port, data.get(UDP_HEADER..)?)
-        }
+        ip_number::UDP => match data {
+            [_, _, d0, d1, _, _, _, _, data @ ..] => over_udp(u16::from_be_bytes([*d0, *d1]), data),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -35,12 +32,13 @@ fn over_udp(destination_port: u16, data: &[u8]) -> Option<(u16, &[u8])> {
     match (destination_port, data) {
         // The flag of a valid network identifier (RFC 7348 §5).
         (port, [0x08, _, _, _, _, _, _, _, frame @ ..]) if VXLAN.contains(&port) => {
-            of_kind(ETHERNET, frame)
+            Some(link::ethernet(frame))
         }
         // Version 0 and the length of the options in words (RFC 8926 §3.4).
         (GENEVE, [options @ 0..64, _, k0, k1, _, _, _, _, rest @ ..]) => {
             let options = usize::from(*options).saturating_mul(4);
-            of_kind(u16::from_be_bytes([*k0, *k1]), rest.get(options..)?)
+            let kind = u16::from_be_bytes([*k0, *k1]);
+            Some(of_kind(kind, rest.get(options..)?))
         }
         _ => None,
     }
@@ -56,12 +54,13 @@ fn gre(data: &[u8]) -> Option<(u16, &[u8])> {
         return None;
     }
     let options = usize::try_from(flags.count_ones()).ok()?.checked_mul(4)?;
-    of_kind(u16::from_be_bytes([*k0, *k1]), rest.get(options..)?)
+    let kind = u16::from_be_bytes([*k0, *k1]);
+    Some(of_kind(kind, rest.get(options..)?))
 }
 
-fn of_kind(kind: u16, data: &[u8]) -> Option<(u16, &[u8])> {
+fn of_kind(kind: u16, data: &[u8]) -> (u16, &[u8]) {
     match kind {
-        ETHERNET => link::ip_packet(1, data),
-        _ => Some((kind, data)),
+        ETHERNET => link::ethernet(data),
+        _ => (kind, data),
     }
 }
