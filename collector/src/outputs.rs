@@ -102,6 +102,14 @@ impl Sinks for Outputs {
     }
 
     #[inline]
+    fn need_interfaces(&self) -> bool {
+        let (flow_log, recent) = (self.flow_log.as_ref(), self.recent.as_ref());
+        self.edges.need_interfaces()
+            || flow_log.is_some_and(FlowLogSink::need_interfaces)
+            || recent.is_some_and(RecentSink::need_details)
+    }
+
+    #[inline]
     fn need_health(&self) -> bool {
         let forward = self.forward.as_ref();
         self.edges.need_health() || forward.is_some_and(ForwardSink::need_health)

@@ -99,6 +99,21 @@ impl DetailParts {
             || self.has(Part::ConnectionDuration)
     }
 
+    /// True if they need the names of the interfaces of every record.
+    #[must_use]
+    pub const fn need_interfaces(self) -> bool {
+        self.has(Part::Interfaces)
+    }
+
+    /// True if a record that has nothing but traffic has one of them. It has neither names nor an outer header, and its
+    /// Services are endpoints themselves.
+    #[must_use]
+    pub const fn are_in_traffic(self) -> bool {
+        let absent =
+            1 << Part::Hosts.bit() | 1 << Part::Encapsulation.bit() | 1 << Part::Services.bit();
+        self.0 & !absent != 0
+    }
+
     const fn has(self, part: Part) -> bool {
         self.0 & 1 << part.bit() != 0
     }
@@ -159,6 +174,11 @@ impl Hash for EndDetail {
 }
 
 impl Detail {
+    /// True if the record has none of the properties that families need.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The parts of a record.
     pub(super) fn of(
         record: &DecidedRecord<'_>,

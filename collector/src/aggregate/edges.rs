@@ -2,16 +2,21 @@
 //!
 //! A record costs one access to a table whose entries share a line of the processor's cache with
 //! their key. The accesses of a block of records are made together, so that their cache misses
-//! overlap. If an active family needs details of records, an edge is a pair of endpoints with a
-//! detail, and a record costs a second access to find the number of that edge. Connection health is
-//! in a table of its own.
+//! overlap. If a record has a detail that an active family needs, its edge is a pair of endpoints with
+//! that detail. These edges and connection health are in tables of their own.
+
+mod batch;
+mod detailed;
+#[cfg(test)]
+mod tests;
 
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
+pub use self::batch::EdgeBatch;
+pub(super) use self::detailed::DetailedEdge;
+use self::detailed::DetailedEdges;
 use super::detail::Detail;
 use super::edge_health::{EdgeHealth, HealthTable};
 use super::health::HealthParts;
@@ -22,9 +27,12 @@ use crate::pipeline::Measures;
 /// Slots of a new table, a power of two.
 const INITIAL_SLOTS: usize = 1 << 10;
 
-/// Source and destination of an edge, or the number of a [`DetailedEdge`], plus one, so that 0 is an
-/// empty slot.
+/// Source and destination of an edge, or [`DETAILED`] and the number of a [`DetailedEdge`], plus one,
+/// so that 0 is an empty slot.
 type Key = u64;
+
+/// Marks the key of an edge with a detail: no endpoint has this id.
+const DETAILED: EndpointId = EndpointId(u32::MAX);
 
 /// Sums of measures by edge. Owned by one thread. It grows with the number of edges up to a bound
 /// and keeps its room, so that counting does not allocate once it is warm.
@@ -32,29 +40,13 @@ type Key = u64;
 pub struct EdgeTable {
     /// Open addressing with linear probing, at most half full. The length is a power of two.
     slots: Vec<Slot>,
-    edges: usize,
+    /// Used slots.
+    plain_edges: usize,
     max_edges: usize,
-    /// The edges with a detail. If there are any, all edges have one.
     detailed: DetailedEdges,
     health: HealthTable,
     /// Spreads keys in a way that differs from process to process.
     seed: u64,
-}
-
-/// Two endpoints, and a detail of the records between them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct DetailedEdge {
-    pub(super) source: EndpointId,
-    pub(super) destination: EndpointId,
-    pub(super) detail: Detail,
-}
-
-/// Edges by their number.
-#[derive(Debug, Default)]
-struct DetailedEdges {
-    edges: Vec<DetailedEdge>,
-    numbers: HashTable<u32>,
-    hasher: RandomState,
 }
 
 /// An edge of a table with what was counted.
@@ -87,7 +79,41 @@ pub enum EdgePart {
     OpenConnections,
 }
 
-impl CountedEdge<'_> {
+impl<'a> CountedEdge<'a> {
+    /// The edge between two endpoints, with nothing counted.
+    fn between(source: EndpointId, destination: EndpointId) -> Self {
+        Self {
+            source,
+            destination,
+            detail: None,
+            measures: Measures::default(),
+            flows: 0,
+            health: None,
+            open_connections: 0,
+        }
+    }
+
+    /// An edge with a detail, with nothing counted.
+    fn of(edge: &'a DetailedEdge) -> Self {
+        Self {
+            detail: Some(&edge.detail),
+            ..Self::between(edge.source, edge.destination)
+        }
+    }
+
+    /// The edge with its traffic.
+    fn with(self, sums: SlotSums) -> Self {
+        Self {
+            measures: Measures {
+                bytes: sums.bytes,
+                packets: sums.packets,
+                connections: sums.connections.into(),
+            },
+            flows: sums.flows.into(),
+            ..self
+        }
+    }
+
     /// What it counts.
     pub(super) const fn part(&self) -> EdgePart {
         if self.health.is_some() {
@@ -152,7 +178,7 @@ impl EdgeTable {
     pub fn new(max_edges: usize) -> Self {
         Self {
             slots: vec![Slot::default(); INITIAL_SLOTS],
-            edges: 0,
+            plain_edges: 0,
             max_edges,
             detailed: DetailedEdges::default(),
             health: HealthTable::default(),
@@ -199,13 +225,13 @@ impl EdgeTable {
 
     #[cold]
     fn insert(&mut self, key: Key, measures: &Measures) -> bool {
-        if self.edges >= self.max_edges {
+        if self.is_full() {
             return false;
         }
-        if self.edges >= self.slots.len() / 2 {
+        if self.plain_edges >= self.slots.len() / 2 {
             self.grow();
         }
-        self.edges = self.edges.saturating_add(1);
+        self.plain_edges = self.plain_edges.saturating_add(1);
         let sums = SlotSums::of(measures);
         self.place(Slot { key, sums });
         true
@@ -255,54 +281,69 @@ impl EdgeTable {
     /// Number of edges.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.edges
+        self.plain_edges.saturating_add(self.detailed.edges.len())
+    }
+
+    const fn is_full(&self) -> bool {
+        self.len() >= self.max_edges
     }
 
     /// True if nothing was counted since the last drain.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.edges == 0 && self.health.is_empty()
+        self.len() == 0 && self.health.is_empty()
     }
 
     /// The edges with their traffic, then those with health.
     pub fn iter(&self) -> impl Iterator<Item = CountedEdge<'_>> {
-        let used = self.slots.iter().filter(|slot| slot.key != 0);
-        let traffic = used.map(|slot| self.counted(slot.key.wrapping_sub(1), slot.sums));
+        let plain = self.slots.iter().filter(|slot| slot.key != 0);
+        let plain = plain.map(|slot| self.edge(slot.key).with(slot.sums));
+        let detailed = self.detailed.edges.iter();
+        let detailed = detailed.filter(|(_, sums)| sums.flows > 0);
+        let detailed = detailed.map(|(edge, sums)| CountedEdge::of(edge).with(*sums));
         let health = self.health.iter().map(|(key, health)| CountedEdge {
             health: Some(health),
-            ..self.counted(key.wrapping_sub(1), SlotSums::default())
+            ..self.edge(key)
         });
-        traffic.chain(health)
+        plain.chain(detailed).chain(health)
     }
 
-    fn counted(&self, key: Key, sums: SlotSums) -> CountedEdge<'_> {
-        let low = |bits: u64| u32::try_from(bits & 0xffff_ffff).unwrap_or(0);
-        let (source, destination, detail) = match self.detailed.get(low(key)) {
-            Some(edge) => (edge.source, edge.destination, Some(&edge.detail)),
-            None => (EndpointId(low(key >> 32)), EndpointId(low(key)), None),
-        };
-        CountedEdge {
-            source,
-            destination,
-            detail,
-            measures: Measures {
-                bytes: sums.bytes,
-                packets: sums.packets,
-                connections: sums.connections.into(),
-            },
-            flows: sums.flows.into(),
-            health: None,
-            open_connections: 0,
+    /// The edge of a key, with nothing counted.
+    fn edge(&self, key: Key) -> CountedEdge<'_> {
+        let key = key.wrapping_sub(1);
+        let [source, destination] =
+            [key >> 32, key & 0xffff_ffff].map(|id| EndpointId(u32::try_from(id).unwrap_or(0)));
+        match self.detailed.get(destination.0) {
+            Some(edge) if source == DETAILED => CountedEdge::of(edge),
+            _ => CountedEdge::between(source, destination),
         }
     }
 
-    /// Adds to an edge with a detail. False as for [`Self::add`].
-    #[must_use]
-    pub(super) fn add_detailed(&mut self, edge: &DetailedEdge, measures: &Measures) -> bool {
-        let Some(number) = self.detailed.number(edge, self.max_edges) else {
+    /// Adds to an edge with a detail. `hash` is that of the edge. False as for [`Self::add`].
+    fn add_detailed(&mut self, edge: &DetailedEdge, hash: u64, measures: &Measures) -> bool {
+        let is_full = self.is_full();
+        let sums = self.detailed.entry(edge, hash, is_full);
+        sums.is_some_and(|(_, sums)| match sums.flows {
+            0 => {
+                *sums = SlotSums::of(measures);
+                true
+            }
+            _ => sums.try_add(measures),
+        })
+    }
+
+    /// Adds to the health of an edge with a detail. False as for [`Self::add`].
+    fn add_detailed_health(
+        &mut self,
+        edge: &DetailedEdge,
+        addition: &HealthAddition,
+        parts: HealthParts,
+    ) -> bool {
+        let (hash, is_full) = (self.detailed.hash(edge), self.is_full());
+        let Some((number, _)) = self.detailed.entry(edge, hash, is_full) else {
             return false;
         };
-        self.add_key(u64::from(number).wrapping_add(1), measures)
+        self.add_health(Self::key(DETAILED, EndpointId(number)), addition, parts)
     }
 
     /// Adds to the health of an edge. False as for [`Self::add`].
@@ -323,165 +364,13 @@ impl EdgeTable {
         self.add_health(key, &addition, HealthParts::CONNECTIONS)
     }
 
-    /// Adds to the health of an edge with a detail. False as for [`Self::add`].
-    fn add_detailed_health(
-        &mut self,
-        edge: &DetailedEdge,
-        addition: &HealthAddition,
-        parts: HealthParts,
-    ) -> bool {
-        let Some(number) = self.detailed.number(edge, self.max_edges) else {
-            return false;
-        };
-        self.add_health(u64::from(number).wrapping_add(1), addition, parts)
-    }
-
     /// Removes all edges. The room stays.
     pub fn clear(&mut self) {
         self.health.clear();
-        if self.edges > 0 {
-            self.edges = 0;
+        if self.plain_edges > 0 {
+            self.plain_edges = 0;
             self.slots.fill(Slot::default());
         }
-        self.detailed.edges.clear();
-        self.detailed.numbers.clear();
-    }
-}
-
-impl DetailedEdges {
-    /// The number of an edge. `None` if it is new and there are `max` already.
-    fn number(&mut self, edge: &DetailedEdge, max: usize) -> Option<u32> {
-        let Self {
-            edges,
-            numbers,
-            hasher,
-        } = self;
-        let at = |number: &u32| usize::try_from(*number).ok().and_then(|at| edges.get(at));
-        let entry = numbers.entry(
-            hasher.hash_one(edge),
-            |number| at(number) == Some(edge),
-            |number| at(number).map_or(0, |edge| hasher.hash_one(edge)),
-        );
-        match entry {
-            Entry::Occupied(number) => Some(*number.get()),
-            Entry::Vacant(_) if edges.len() >= max => None,
-            Entry::Vacant(room) => {
-                let number = u32::try_from(edges.len()).ok()?;
-                room.insert(number);
-                edges.push(edge.clone());
-                Some(number)
-            }
-        }
-    }
-
-    fn get(&self, number: u32) -> Option<&DetailedEdge> {
-        self.edges.get(usize::try_from(number).ok()?)
-    }
-}
-
-/// The edges of a block of records, added together.
-#[derive(Debug, Default)]
-pub struct EdgeBatch {
-    edges: Vec<(Key, Measures)>,
-    detailed: Vec<(DetailedEdge, Measures)>,
-    health: Vec<(Key, HealthAddition)>,
-    detailed_health: Vec<(DetailedEdge, HealthAddition)>,
-    health_parts: HealthParts,
-}
-
-impl EdgeBatch {
-    /// Creates an empty batch that counts these parts of connection health.
-    #[must_use]
-    pub(super) fn new(health_parts: HealthParts) -> Self {
-        Self {
-            health_parts,
-            ..Self::default()
-        }
-    }
-
-    /// Sets the parts of connection health that are counted of the next records.
-    pub(super) const fn set_health(&mut self, parts: HealthParts) {
-        self.health_parts = parts;
-    }
-
-    /// Adds a record to the batch.
-    #[inline]
-    pub fn push(&mut self, source: EndpointId, destination: EndpointId, measures: Measures) {
-        self.edges
-            .push((EdgeTable::key(source, destination), measures));
-    }
-
-    /// Adds a record with a detail to the batch.
-    pub(super) fn push_detailed(&mut self, edge: DetailedEdge, measures: Measures) {
-        self.detailed.push((edge, measures));
-    }
-
-    /// Adds the health of an edge to the batch.
-    pub(super) fn push_health(
-        &mut self,
-        source: EndpointId,
-        destination: EndpointId,
-        addition: HealthAddition,
-    ) {
-        self.health
-            .push((EdgeTable::key(source, destination), addition));
-    }
-
-    /// Adds the health of an edge with a detail to the batch.
-    pub(super) fn push_detailed_health(&mut self, edge: DetailedEdge, addition: HealthAddition) {
-        self.detailed_health.push((edge, addition));
-    }
-
-    /// Adds the batch to a table. `drain` empties the table when it is full.
-    #[inline]
-    pub fn add_to(&mut self, table: &mut EdgeTable, mut drain: impl FnMut(&mut EdgeTable)) {
-        let mut touched = 0;
-        for (key, _) in &self.edges {
-            touched ^= table.touch(*key);
-        }
-        std::hint::black_box(touched);
-        for (key, measures) in &self.edges {
-            if !table.add_key(*key, measures) {
-                drain(table);
-                let is_added = table.add_key(*key, measures);
-                debug_assert!(is_added, "an empty table takes an edge");
-            }
-        }
-        self.edges.clear();
-        for (edge, measures) in &self.detailed {
-            if !table.add_detailed(edge, measures) {
-                drain(table);
-                let is_added = table.add_detailed(edge, measures);
-                debug_assert!(is_added, "an empty table takes an edge");
-            }
-        }
         self.detailed.clear();
-        self.add_health_to(table, drain);
-    }
-
-    fn add_health_to(&mut self, table: &mut EdgeTable, mut drain: impl FnMut(&mut EdgeTable)) {
-        let parts = self.health_parts;
-        let mut touched = 0;
-        for (key, _) in &self.health {
-            touched ^= table.health.touch(*key);
-        }
-        std::hint::black_box(touched);
-        for (key, addition) in self.health.drain(..) {
-            if !table.add_health(key, &addition, parts) {
-                drain(table);
-                let is_added = table.add_health(key, &addition, parts);
-                debug_assert!(is_added, "an empty table takes an edge");
-            }
-        }
-        for (edge, addition) in self.detailed_health.drain(..) {
-            if !table.add_detailed_health(&edge, &addition, parts) {
-                drain(table);
-                let is_added = table.add_detailed_health(&edge, &addition, parts);
-                debug_assert!(is_added, "an empty table takes an edge");
-            }
-        }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -42,4 +42,10 @@ impl RecordFilter {
     pub const fn need_details(&self) -> bool {
         self.parts.need_extras()
     }
+
+    /// True if the names of the interfaces of every record are needed.
+    #[must_use]
+    pub const fn need_interfaces(&self) -> bool {
+        self.parts.need_interfaces()
+    }
 }

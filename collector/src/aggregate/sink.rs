@@ -142,12 +142,7 @@ impl EdgeSink {
             return;
         }
         let edge = self.edge(record, is_reverse);
-        if self.needs.details.is_empty() {
-            self.batch
-                .push_health(edge.source, edge.destination, addition);
-        } else {
-            self.batch.push_detailed_health(edge, addition);
-        }
+        self.batch.push_health(edge, addition);
     }
 
     /// Keeps what a record reports of a connection for the end of the block.
@@ -207,11 +202,18 @@ impl EdgeSink {
         self.needs.details.need_extras()
     }
 
-    /// True if [`Self::count`] is enough for records without health.
+    /// True if the names of the interfaces of every record are needed.
+    #[inline]
+    #[must_use]
+    pub const fn need_interfaces(&self) -> bool {
+        self.needs.details.need_interfaces()
+    }
+
+    /// True if [`Self::count`] is enough for records that have nothing but traffic.
     #[inline]
     #[must_use]
     pub const fn need_traffic_only(&self) -> bool {
-        self.needs.details.is_empty() && !self.needs.health.compares
+        !self.needs.details.are_in_traffic() && !self.needs.health.compares
     }
 
     /// Counts the traffic of a record between two endpoints, if [`Self::need_traffic_only`].

@@ -158,6 +158,9 @@ pub trait Sinks: Send {
     /// True if [`DecidedRecord::extras`] are needed of the next record.
     fn need_details(&self) -> bool;
 
+    /// True if the names of the interfaces of the next record are needed, which are extras.
+    fn need_interfaces(&self) -> bool;
+
     /// True if [`DecidedRecord::health`] is needed.
     fn need_health(&self) -> bool;
 

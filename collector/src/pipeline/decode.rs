@@ -117,9 +117,8 @@ impl<S: Sinks> Stages<S> {
         flow.node = self.exporter.node;
         flow.policy = self.exporter.policy.records;
         flow.counted_direction = self.exporter.policy.direction;
-        let need_details = self.sinks.need_details();
-        if need_details || FlowExtras::are_in(record) {
-            self.gather_extras(record, fields, need_details, &mut flow);
+        if FlowExtras::are_in(record) || self.sinks.need_details() {
+            self.gather_extras(record, fields, &mut flow);
         }
         self.observe_packets(flow.node, flow.time);
         let has_health = self.sinks.need_health() && FlowHealth::may_be_in(record, fields);
@@ -150,15 +149,9 @@ impl<S: Sinks> Stages<S> {
 
     /// Keeps the extras of a record in the block. They may name the node of its exporter.
     #[inline(never)]
-    fn gather_extras(
-        &mut self,
-        record: &FlowRecord,
-        fields: &Fields<'_>,
-        need_details: bool,
-        flow: &mut Flow,
-    ) {
+    fn gather_extras(&mut self, record: &FlowRecord, fields: &Fields<'_>, flow: &mut Flow) {
         let mut extras = FlowExtras::of(record);
-        if need_details {
+        if self.sinks.need_interfaces() {
             extras.interfaces = self.interface_names.of(record, fields);
         }
         flow.node = self.node_of_record(&extras).or(flow.node);

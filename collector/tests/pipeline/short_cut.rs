@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flowproto::exporter::{
     ExportSession, ExportSettings, Facts, OutgoingMessage, Unsupported, Version,
 };
+use flowproto::host_name::{HostNames, NameSource, ResponderName};
 use flowproto::record::{BiflowDirection, Interfaces, Sampling};
 use flowproto::{Address, FlowRecord};
 use kipfix_collector::aggregate::{
@@ -45,6 +46,10 @@ impl Sinks for Counted {
 
     fn need_details(&self) -> bool {
         self.outputs.need_details()
+    }
+
+    fn need_interfaces(&self) -> bool {
+        self.outputs.need_interfaces()
     }
 
     fn need_health(&self) -> bool {
@@ -246,6 +251,7 @@ struct RecordShape {
     direction: Option<u8>,
     connections: Option<u32>,
     is_biflow: bool,
+    has_name: bool,
     /// 136, 239 and 279.
     end: (u8, Option<u8>, u64),
 }
@@ -282,6 +288,10 @@ fn record_of(shape: &RecordShape, now: u64) -> FlowRecord {
     record.flow_end_reason = reason.into();
     record.biflow_direction = direction.and_then(BiflowDirection::from_repr);
     record.connection_sum_duration_seconds = Some(seconds);
+    record.responder_name = shape.has_name.then(|| ResponderName {
+        name: HostNames::default().intern(b"example.org").unwrap(),
+        source: NameSource::Tls,
+    });
     record.tcp_health.retransmitted_packets = u32::from(reason == 4);
     if shape.is_biflow {
         record.reverse_octet_delta_count = 40;
@@ -297,7 +307,7 @@ fn shapes() -> impl Strategy<Value = RecordShape> {
         proptest::option::weighted(0.9, 0..100_000_u64),
         proptest::option::weighted(0.4, 0..2_u8),
         proptest::option::weighted(0.7, 0..3_u32),
-        proptest::bool::weighted(0.1),
+        (proptest::bool::weighted(0.1), proptest::bool::weighted(0.2)),
         (
             0..5_u8,
             proptest::option::of(0..3_u8),
@@ -305,13 +315,14 @@ fn shapes() -> impl Strategy<Value = RecordShape> {
         ),
     )
         .prop_map(
-            |(ends, octets, age, direction, connections, is_biflow, end)| RecordShape {
+            |(ends, octets, age, direction, connections, (is_biflow, has_name), end)| RecordShape {
                 ends,
                 octets,
                 age,
                 direction,
                 connections,
                 is_biflow,
+                has_name,
                 end,
             },
         )
@@ -381,7 +392,7 @@ proptest! {
             Just(RecordPolicy::Ignore),
         ],
         sampling in proptest::option::of(1..50_u32),
-        has_health in any::<bool>(),
+        (has_health, has_names, has_services) in any::<(bool, bool, bool)>(),
     ) {
         let settings = PipelineSettings {
             intra_node,
@@ -392,6 +403,8 @@ proptest! {
         };
         let mut presets = Preset::DEFAULT.to_vec();
         presets.extend(has_health.then_some(Preset::Health));
+        presets.extend(has_names.then_some(Preset::External));
+        presets.extend(has_services.then_some(Preset::Services));
         let mut sides = Sides::new(settings, &policies(policy, sampling), &presets);
         let mut sessions: Vec<_> = (0..EXPORTERS).map(session).collect();
         for step in steps {
@@ -431,7 +444,8 @@ proptest! {
 #[test]
 fn a_record_takes_the_short_cut_once_its_endpoints_are_known() {
     for version in [Version::Ipfix, Version::Netflow9, Version::Netflow5] {
-        let mut sides = Sides::new(settings(), &ExporterPolicies::default(), &Preset::DEFAULT);
+        let presets = [&Preset::DEFAULT[..], &[Preset::External]].concat();
+        let mut sides = Sides::new(settings(), &ExporterPolicies::default(), &presets);
         let mut session = ExportSession::new(ExportSettings {
             version,
             ..ExportSettings::default()

@@ -33,11 +33,11 @@ fn an_edge_is_the_sum_of_its_records_and_has_a_direction() {
 #[test]
 fn all_endpoints_can_be_counted() {
     let mut table = EdgeTable::new(8);
-    let ends = [0, 1, u32::MAX - 1, u32::MAX].map(EndpointId);
+    let ends = [0, 1, u32::MAX - 2, u32::MAX - 1].map(EndpointId);
     for (source, destination) in [(0, 0), (0, 3), (3, 0), (3, 2)] {
         assert!(table.add(ends[source], ends[destination], &bytes(1)));
     }
-    let last = u32::MAX;
+    let last = u32::MAX - 1;
     let wanted = [(0, 0, 1), (0, last, 1), (last, 0, 1), (last, last - 1, 1)];
     assert_eq!(sorted(&table), wanted);
 }
@@ -82,7 +82,8 @@ fn a_batch_drains_a_full_table_and_loses_nothing() {
         table.clear();
     });
     assert_eq!(drained + table.len(), 10);
-    assert!(batch.edges.is_empty());
+    batch.add_to(&mut table, |_| unreachable!());
+    assert_eq!(table.iter().map(|edge| edge.measures.bytes).sum::<u64>(), 2);
 }
 
 #[test]
@@ -95,12 +96,17 @@ fn edges_with_a_detail_are_told_apart_by_it() {
             ..Detail::default()
         },
     };
+    let add = |table: &mut EdgeTable, edge: DetailedEdge, octets| {
+        let hash = table.detailed.hash(&edge);
+        table.add_detailed(&edge, hash, &bytes(octets))
+    };
     let mut table = EdgeTable::new(3);
     for (edge, octets) in [(edge(1, 53), 1), (edge(1, 80), 2), (edge(3, 53), 4)] {
-        assert!(table.add_detailed(&edge, &bytes(octets)));
+        assert!(add(&mut table, edge, octets));
     }
-    assert!(table.add_detailed(&edge(1, 80), &bytes(8)));
-    assert!(!table.add_detailed(&edge(3, 80), &bytes(1)));
+    assert!(add(&mut table, edge(1, 80), 8));
+    assert!(!add(&mut table, edge(3, 80), 1));
+    assert!(!table.add(EndpointId(1), EndpointId(2), &bytes(1)));
     let mut found: Vec<_> = table
         .iter()
         .map(|edge| {
@@ -119,6 +125,30 @@ fn edges_with_a_detail_are_told_apart_by_it() {
     table.clear();
     assert!(table.add(EndpointId(0), EndpointId(0), &bytes(1)));
     assert_eq!(sorted(&table), [(0, 0, 1)]);
+}
+
+#[test]
+fn edges_with_and_without_a_detail_share_a_table() {
+    let edge = |port| DetailedEdge {
+        source: EndpointId(0),
+        destination: EndpointId(0),
+        detail: Detail {
+            server_port: port,
+            ..Detail::default()
+        },
+    };
+    let (mut table, mut batch) = (EdgeTable::new(8), EdgeBatch::default());
+    for (port, octets) in [(None, 1), (Some(53), 2), (None, 4), (Some(53), 8)] {
+        batch.push_detailed(edge(port), bytes(octets));
+    }
+    batch.push(EndpointId(0), EndpointId(0), bytes(16));
+    batch.add_to(&mut table, |_| unreachable!());
+    let port = |edge: CountedEdge<'_>| edge.detail.map(|detail| detail.server_port);
+    let found = table.iter().map(|edge| (port(edge), edge.measures.bytes));
+    let mut found: Vec<_> = found.collect();
+    found.sort_unstable();
+    assert_eq!(found, [(None, 21), (Some(Some(53)), 10)]);
+    assert_eq!(table.len(), 2);
 }
 
 #[test]
@@ -150,11 +180,11 @@ fn health_is_drained_with_its_edges_and_nothing_is_lost() {
     let mut health = FlowHealth::default();
     health.packets.retransmitted = 3;
     let addition = HealthAddition::Packets(health.packets, health.round_trip_time);
-    let edge = |source| DetailedEdge {
+    let edge = |source, is_detailed: bool| DetailedEdge {
         source: EndpointId(source),
         destination: EndpointId(0),
         detail: Detail {
-            protocol: Some(6),
+            protocol: is_detailed.then_some(6),
             ..Detail::default()
         },
     };
@@ -162,13 +192,8 @@ fn health_is_drained_with_its_edges_and_nothing_is_lost() {
         let mut table = EdgeTable::new(2);
         let mut batch = EdgeBatch::new(HealthParts::default());
         for source in 0..10 {
-            if is_detailed {
-                batch.push_detailed(edge(source), bytes(1));
-                batch.push_detailed_health(edge(source), addition);
-            } else {
-                batch.push(EndpointId(source), EndpointId(0), bytes(1));
-                batch.push_health(EndpointId(source), EndpointId(0), addition);
-            }
+            batch.push_detailed(edge(source, is_detailed), bytes(1));
+            batch.push_health(edge(source, is_detailed), addition);
         }
         let (mut octets, mut retransmitted) = (0, Vec::new());
         let mut take = |table: &EdgeTable| {

@@ -90,6 +90,13 @@ impl FlowLogSink {
         filter.is_some_and(RecordFilter::need_details)
     }
 
+    /// True if the names of the interfaces of every record are needed.
+    #[must_use]
+    pub fn need_interfaces(&self) -> bool {
+        let filter = self.settings.filter.as_ref();
+        filter.is_some_and(RecordFilter::need_interfaces)
+    }
+
     /// Writes the line of a record, if it has one. Unless the format has a line for each direction,
     /// the opposite direction of a biflow is part of its record's line.
     pub fn accept(&mut self, record: &DecidedRecord<'_>, snapshots: &Snapshots) {
