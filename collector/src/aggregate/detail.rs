@@ -185,9 +185,20 @@ impl Detail {
         parts: DetailParts,
         wildcards: &HostWildcards,
     ) -> Self {
-        let (flow, extras) = (record.flow, record.extras);
         let mut detail = Self::default();
-        let (source, destination) = (&mut detail.source, &mut detail.destination);
+        detail.fill(record, parts, wildcards);
+        detail
+    }
+
+    /// Sets the parts of a record. In place: a detail is large, and every record with details needs one.
+    pub(super) fn fill(
+        &mut self,
+        record: &DecidedRecord<'_>,
+        parts: DetailParts,
+        wildcards: &HostWildcards,
+    ) {
+        let (flow, extras) = (record.flow, record.extras);
+        let (source, destination) = (&mut self.source, &mut self.destination);
         let has_ports = flow.has_ports();
         let initiator = extras
             .map(|extras| extras.initiator_of(flow))
@@ -200,7 +211,7 @@ impl Detail {
             destination.port = Some(flow.destination_port);
         }
         if parts.has(Part::ServerPort) && has_ports {
-            detail.server_port = match initiator {
+            self.server_port = match initiator {
                 Initiator::Source => Some(flow.destination_port),
                 Initiator::Destination => Some(flow.source_port),
                 Initiator::Unknown => None,
@@ -211,47 +222,46 @@ impl Detail {
             destination.service = record.endpoints.destination.service;
         }
         if parts.has(Part::Protocol) {
-            detail.protocol = Some(flow.protocol);
+            self.protocol = Some(flow.protocol);
         }
         if parts.has(Part::Initiator) {
-            detail.initiator = Some(initiator);
+            self.initiator = Some(initiator);
         }
         if parts.has(Part::Exporter) {
-            detail.exporter = record.origin.address();
+            self.exporter = record.origin.address();
         }
         if parts.has(Part::Hosts) {
             let hosts = record.host_names();
             [source.host, destination.host] = hosts.map(|host| Some(wildcards.label(host?)));
         }
         if parts.has(Part::Security) {
-            detail.security_protocol = flow.security_protocol;
+            self.security_protocol = flow.security_protocol;
         }
         let Some(extras) = extras else {
-            return detail;
+            return;
         };
         // The opposite direction of a biflow is assumed to have the same kind of tunnel.
         if parts.has(Part::Encapsulation) {
-            detail.encapsulation = extras.tunnel_type;
+            self.encapsulation = extras.tunnel_type;
         }
         // Class of service, interfaces, AS numbers and state are those of the record's own direction.
         if parts.has(Part::TcpEnd) && flow.is_forward() {
-            detail.tcp_connection_state = extras.tcp_connection_state;
+            self.tcp_connection_state = extras.tcp_connection_state;
         }
         if parts.has(Part::ConnectionDuration) && flow.is_forward() {
-            detail.connection_seconds = extras.connection_seconds;
+            self.connection_seconds = extras.connection_seconds;
         }
         if parts.has(Part::Dscp) && flow.is_forward() {
-            detail.dscp = Some(extras.ip_class_of_service >> 2);
+            self.dscp = Some(extras.ip_class_of_service >> 2);
         }
         if parts.has(Part::Interfaces) && flow.is_forward() {
             let [input, output] = &extras.interfaces;
-            detail.input_interface.clone_from(input);
-            detail.output_interface.clone_from(output);
+            self.input_interface.clone_from(input);
+            self.output_interface.clone_from(output);
         }
         if parts.has(Part::AsNumbers) {
             [source.as_number, destination.as_number] = flow.sides(extras.bgp_as_numbers);
         }
-        detail
     }
 
     /// The parts of the opposite direction. Class of service and interfaces are not those of the

@@ -107,7 +107,12 @@ impl EdgeSink {
             self.count(endpoints.source.id, endpoints.destination.id, measures);
         } else {
             let edge = self.edge(record, false);
-            self.batch.push_detailed(edge, measures);
+            let details = self.needs.details;
+            if !details.are_in_traffic() && edge.detail.is_empty() {
+                self.count(edge.source, edge.destination, measures);
+            } else {
+                self.batch.push_detailed(edge, measures);
+            }
         }
     }
 
@@ -161,24 +166,26 @@ impl EdgeSink {
     }
 
     /// The edge of a record, or the opposite one, with the details that families need.
+    #[inline]
     fn edge(&self, record: &DecidedRecord<'_>, is_reverse: bool) -> DetailedEdge {
         let endpoints = record.endpoints;
         let (mut source, mut destination) = (endpoints.source.id, endpoints.destination.id);
         if is_reverse {
             std::mem::swap(&mut source, &mut destination);
         }
-        let mut detail = Detail::default();
-        if !self.needs.details.is_empty() {
-            detail = Detail::of(record, self.needs.details, &self.wildcards);
-            if is_reverse {
-                detail = detail.reversed();
-            }
-        }
-        DetailedEdge {
+        let mut edge = DetailedEdge {
             source,
             destination,
-            detail,
+            detail: Detail::default(),
+        };
+        if !self.needs.details.is_empty() {
+            let detail = &mut edge.detail;
+            detail.fill(record, self.needs.details, &self.wildcards);
+            if is_reverse {
+                *detail = std::mem::take(detail).reversed();
+            }
         }
+        edge
     }
 
     /// True if [`DecidedRecord::health`] is needed.

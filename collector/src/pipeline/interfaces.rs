@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use flowproto::FlowRecord;
 use flowproto::collector::Fields;
+use foldhash::fast::RandomState;
 
 /// Maximum number of texts that are kept.
 const MAX_TEXTS: usize = 1 << 16;
 
 /// Names of interfaces, each once in memory.
 #[derive(Debug, Default)]
-pub(super) struct InterfaceNames(HashSet<Arc<str>>);
+pub(super) struct InterfaceNames(HashSet<Arc<str>, RandomState>);
 
 impl InterfaceNames {
     /// 10 `ingressInterface` and 14 `egressInterface` of a record: their names, else their ifIndex.

@@ -47,20 +47,17 @@ impl EdgeBatch {
             .push((EdgeTable::key(source, destination), measures));
     }
 
-    /// Adds a record to the batch, by its edge with a detail if it has one.
+    /// Adds a record with a detail to the batch.
+    #[inline]
     pub(in crate::aggregate) fn push_detailed(&mut self, edge: DetailedEdge, measures: Measures) {
-        if edge.detail.is_empty() {
-            self.push(edge.source, edge.destination, measures);
-        } else {
-            self.detailed.push(DetailedRecord {
-                edge,
-                hash: 0,
-                measures,
-            });
-        }
+        self.detailed.push(DetailedRecord {
+            edge,
+            hash: 0,
+            measures,
+        });
     }
 
-    /// Adds the health of an edge to the batch.
+    /// Adds the health of an edge to the batch. Without a detail it is that of its endpoints.
     pub(in crate::aggregate) fn push_health(
         &mut self,
         edge: DetailedEdge,

@@ -129,25 +129,25 @@ fn edges_with_a_detail_are_told_apart_by_it() {
 
 #[test]
 fn edges_with_and_without_a_detail_share_a_table() {
-    let edge = |port| DetailedEdge {
+    let edge = || DetailedEdge {
         source: EndpointId(0),
         destination: EndpointId(0),
         detail: Detail {
-            server_port: port,
+            server_port: Some(53),
             ..Detail::default()
         },
     };
     let (mut table, mut batch) = (EdgeTable::new(8), EdgeBatch::default());
-    for (port, octets) in [(None, 1), (Some(53), 2), (None, 4), (Some(53), 8)] {
-        batch.push_detailed(edge(port), bytes(octets));
+    for octets in [1, 4] {
+        batch.push(EndpointId(0), EndpointId(0), bytes(octets));
+        batch.push_detailed(edge(), bytes(2 * octets));
     }
-    batch.push(EndpointId(0), EndpointId(0), bytes(16));
     batch.add_to(&mut table, |_| unreachable!());
     let port = |edge: CountedEdge<'_>| edge.detail.map(|detail| detail.server_port);
     let found = table.iter().map(|edge| (port(edge), edge.measures.bytes));
     let mut found: Vec<_> = found.collect();
     found.sort_unstable();
-    assert_eq!(found, [(None, 21), (Some(Some(53)), 10)]);
+    assert_eq!(found, [(None, 5), (Some(Some(53)), 10)]);
     assert_eq!(table.len(), 2);
 }
 
@@ -192,7 +192,11 @@ fn health_is_drained_with_its_edges_and_nothing_is_lost() {
         let mut table = EdgeTable::new(2);
         let mut batch = EdgeBatch::new(HealthParts::default());
         for source in 0..10 {
-            batch.push_detailed(edge(source, is_detailed), bytes(1));
+            if is_detailed {
+                batch.push_detailed(edge(source, true), bytes(1));
+            } else {
+                batch.push(EndpointId(source), EndpointId(0), bytes(1));
+            }
             batch.push_health(edge(source, is_detailed), addition);
         }
         let (mut octets, mut retransmitted) = (0, Vec::new());
