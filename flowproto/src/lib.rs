@@ -42,6 +42,7 @@ mod plan;
 pub mod protocol;
 pub mod record;
 pub mod rule;
+mod sampling;
 mod sessions;
 pub mod tcp;
 pub mod template;
