@@ -149,10 +149,14 @@ pub struct FlowRecord {
     pub octet_delta_count: u64,
     /// 2 `packetDeltaCount`.
     pub packet_delta_count: u64,
+    /// 401 `transportOctetDeltaCount`: octets behind the IP and transport headers; `None` if not reported.
+    pub transport_octet_delta_count: Option<u64>,
     /// 29305:1, octets of the reverse direction of a biflow record (RFC 5103).
     pub reverse_octet_delta_count: u64,
     /// 29305:2, packets of the reverse direction of a biflow record.
     pub reverse_packet_delta_count: u64,
+    /// 29305:401, octets behind the headers of the reverse direction of a biflow record.
+    pub reverse_transport_octet_delta_count: Option<u64>,
     /// 29305:152, start of the reverse direction of a biflow record, milliseconds since the epoch;
     /// 0 unknown.
     pub reverse_flow_start_milliseconds: u64,
@@ -277,6 +281,7 @@ impl FlowRecord {
         Self {
             reverse_octet_delta_count: 0,
             reverse_packet_delta_count: 0,
+            reverse_transport_octet_delta_count: None,
             reverse_flow_start_milliseconds: 0,
             reverse_flow_end_milliseconds: 0,
             reverse_tcp_control_bits: 0,
@@ -296,6 +301,7 @@ impl FlowRecord {
             key: self.key.reversed(),
             octet_delta_count: self.reverse_octet_delta_count,
             packet_delta_count: self.reverse_packet_delta_count,
+            transport_octet_delta_count: self.reverse_transport_octet_delta_count,
             flow_start_milliseconds: known(
                 self.reverse_flow_start_milliseconds,
                 self.flow_start_milliseconds,

@@ -298,11 +298,11 @@ fn on_a_reliable_transport_templates_go_out_once_and_idle_ones_are_withdrawn() {
     now += 120_000;
     let sent = flush(&mut session, now);
     let end = sent.last().unwrap();
-    assert_eq!(end[end.len() - 8..], [0, 2, 0, 8, 4, 128, 0, 0]);
+    assert_eq!(end[end.len() - 8..], [0, 2, 0, 8, 4, 8, 0, 0]);
     assert_eq!(sets(sent), [256, 520, 521, 2]);
     // And is back with the next record.
     now += 1000;
-    assert_eq!(sets(add(&mut session, &biflow(), now)), [2, 525, 1152]);
+    assert_eq!(sets(add(&mut session, &biflow(), now)), [2, 525, 1032]);
     let mut closing = Vec::new();
     session.close(now, &mut |m| closing.push(m.octets.to_vec()));
     assert_eq!(closing.len(), 1);

@@ -181,7 +181,7 @@ prop_compose! {
         tunnel: Option<(u8, u32, bool)>, translated: bool,
         security in 0_u8..4, state in 0_u8..7, handshake in (any::<bool>(), 0_u32..5_000_000, any::<u32>()),
         health: Option<[u32; 8]>, times: Option<(u32, u64, u32)>, dns: Option<[u32; 9]>,
-        http: Option<[u32; 10]>, calls in prop::collection::vec((0_u8..17, any::<u32>()), 0..5),
+        transport: Option<u64>, http: Option<[u32; 10]>, calls in prop::collection::vec((0_u8..17, any::<u32>()), 0..5),
     ) -> FlowRecord {
         let tunnel = tunnel.map(|(kind, key, outer_v6)| {
             let tunnel_type = TunnelType::ALL[usize::from(kind) % TunnelType::ALL.len()];
@@ -205,6 +205,12 @@ prop_compose! {
             },
             octet_delta_count: octets,
             packet_delta_count: packets,
+            transport_octet_delta_count: if handshake.0 || health.is_some() || times.is_some() {
+                // A record with TCP health has it.
+                transport.or(Some(0))
+            } else {
+                transport
+            },
             flow_start_milliseconds: NOW - 5000,
             flow_end_milliseconds: NOW - 1,
             tcp_control_bits: flags.into(),
@@ -383,8 +389,8 @@ fn the_exporter_introduces_itself_before_any_record() {
     assert!(taken.names[1..].iter().all(|taken| *taken == name));
     let address = Address::from_v4_bits(0xc000_0201);
     assert!(taken.addresses[1..].iter().all(|taken| *taken == address));
-    // Exporter, statistics, reliability, 69 types of elements, and the keys of two templates.
-    assert_eq!(process.counters().options_records, 74);
+    // Exporter, statistics, reliability, 70 types of elements, and the keys of two templates.
+    assert_eq!(process.counters().options_records, 75);
 }
 
 #[test]

@@ -94,6 +94,12 @@ pub(crate) fn record(octets: &mut Octets<'_>, now: u64, wild: bool) -> FlowRecor
     if bit(14) {
         record.exporter_address = address(octets, bit(15));
     }
+    if bit(15) {
+        record.transport_octet_delta_count = Some(record.octet_delta_count / 2);
+        record.reverse_transport_octet_delta_count = record
+            .is_biflow()
+            .then_some(record.reverse_octet_delta_count / 3);
+    }
     if bit(1) {
         record.responder_name = Some(responder_name(octets));
     }
@@ -234,6 +240,8 @@ pub(crate) fn same_flow(before: &FlowRecord, after: &FlowRecord) {
 
 /// Removes what forwarded records do not carry about the connection.
 pub(crate) fn without_connection(record: &mut FlowRecord) {
+    record.transport_octet_delta_count = None;
+    record.reverse_transport_octet_delta_count = None;
     record.responder_name = None;
     record.connection_sum_duration_milliseconds = 0;
     record.tcp_connection_state = ConnectionState::Unknown;

@@ -83,6 +83,9 @@ pub(super) fn record(
     if is_biflow {
         reverse(out, record);
     }
+    if shape.has(Shape::TRANSPORT) {
+        transport(out, is_biflow, record);
+    }
     if shape.has(Shape::CONNECTION) {
         tcp::connection(out, record);
     }
@@ -208,6 +211,16 @@ fn reverse(out: &mut impl FieldSink, record: &FlowRecord) {
         ElementId::reverse(6),
         low_octet(record.reverse_tcp_control_bits),
     );
+}
+
+/// Octets behind the transport header.
+fn transport(out: &mut impl FieldSink, is_biflow: bool, record: &FlowRecord) {
+    let octets = record.transport_octet_delta_count;
+    out.field(ElementId::iana(401), octets.unwrap_or_default());
+    if is_biflow {
+        let octets = record.reverse_transport_octet_delta_count;
+        out.field(ElementId::reverse(401), octets.unwrap_or_default());
+    }
 }
 
 /// The fields that templates of flow records can have, each once.

@@ -23,7 +23,7 @@ pub struct Session {
     message: MessageWriter,
     /// Flow records sent.
     records_sent: u64,
-    /// By shape.
+    /// By the number of their shape.
     templates: Box<[TemplateState]>,
     /// Of the template that is being sent.
     fields: Vec<FieldSpecifier>,
@@ -111,13 +111,15 @@ impl Session {
                 (shape, name_octets) = (shape.without_name(), 0);
             }
         }
-        let octets = match self.templates.get_mut(usize::from(shape.0)) {
+        let octets = match self.templates.get_mut(usize::from(shape.number())) {
             Some(template) if template.record_octets != 0 => {
                 template.used = true;
                 template.record_octets
             }
             _ => {
-                self.announce(|new, _| new == shape, now, send);
+                self.message.send(now, send);
+                self.announce(shape, now, send);
+                self.message.send(now, send);
                 self.describe(shape, now, send);
                 self.message.send(now, send);
                 shape.record_octets()
@@ -199,11 +201,15 @@ impl Session {
         let with_template = first || !self.settings.reliable;
         if with_template {
             self.has_flow_key_template = false;
-            self.announce(
-                |shape, is_announced| shape.is_plain() || is_announced,
-                now,
-                send,
-            );
+            // A Message of their own: there are collectors that discard a whole Message if they cannot read
+            // its options data.
+            self.message.send(now, send);
+            for number in 0..Shape::COUNT {
+                if Shape::PLAIN.contains(&number) || self.is_announced(number) {
+                    self.announce(Shape::from_number(number), now, send);
+                }
+            }
+            self.message.send(now, send);
         }
         let mut options = Options {
             message: &mut self.message,
@@ -226,9 +232,9 @@ impl Session {
             if self.settings.profile == Profile::All {
                 self.elements(now, send);
             }
-            for shape in Shape::all() {
-                if self.is_announced(shape) {
-                    self.describe(shape, now, send);
+            for number in 0..Shape::COUNT {
+                if self.is_announced(number) {
+                    self.describe(Shape::from_number(number), now, send);
                 }
             }
         }
@@ -236,35 +242,26 @@ impl Session {
         self.refresh.end(self.message.sent().0);
     }
 
-    fn is_announced(&self, shape: Shape) -> bool {
+    fn is_announced(&self, number: u16) -> bool {
         self.templates
-            .get(usize::from(shape.0))
+            .get(usize::from(number))
             .is_some_and(|template| template.record_octets != 0)
     }
 
-    /// Sends the templates of some shapes in a Message of their own. There are collectors that discard
-    /// a whole Message if they cannot read its options data, so these have a Message of their own, too.
+    /// Adds the template of a shape.
     #[cold]
-    fn announce(&mut self, wanted: impl Fn(Shape, bool) -> bool, now: u64, send: &mut Send<'_>) {
-        self.message.send(now, send);
-        for shape in Shape::all() {
-            let Some(template) = self.templates.get_mut(usize::from(shape.0)) else {
-                continue;
-            };
-            if !wanted(shape, template.record_octets != 0) {
-                continue;
-            }
+    fn announce(&mut self, shape: Shape, now: u64, send: &mut Send<'_>) {
+        if let Some(template) = self.templates.get_mut(usize::from(shape.number())) {
             *template = TemplateState {
                 record_octets: shape.record_octets(),
                 used: true,
                 used_at: now,
             };
-            self.fields.clear();
-            shape.fields(&mut self.fields);
-            self.message
-                .template(shape.template_id(), &self.fields, now, send);
         }
-        self.message.send(now, send);
+        self.fields.clear();
+        shape.fields(&mut self.fields);
+        self.message
+            .template(shape.template_id(), &self.fields, now, send);
     }
 
     /// Sends the Flow Keys of a shape.
@@ -323,10 +320,7 @@ impl Session {
 
     /// Withdraws templates that have been unused for long (RFC 7011 §8.1).
     fn withdraw_idle(&mut self, now: u64, send: &mut Send<'_>) {
-        for shape in Shape::all() {
-            let Some(template) = self.templates.get_mut(usize::from(shape.0)) else {
-                continue;
-            };
+        for (number, template) in (0..).zip(&mut self.templates) {
             if template.record_octets == 0 {
                 continue;
             }
@@ -334,8 +328,10 @@ impl Session {
                 template.used_at = now;
             }
             let idle = now.saturating_sub(template.used_at);
-            if !shape.is_plain() && idle >= self.settings.template_idle_milliseconds {
+            let is_plain = Shape::PLAIN.contains(&number);
+            if !is_plain && idle >= self.settings.template_idle_milliseconds {
                 *template = TemplateState::default();
+                let shape = Shape::from_number(number);
                 self.message
                     .withdrawal(TEMPLATE_SET, shape.template_id(), now, send);
             }

@@ -7,7 +7,7 @@ use crate::record::FlowRecord;
 
 const SET_HEADER: usize = 4;
 /// Octets of the longest record without its texts and the list of gRPC responses.
-pub(super) const LONGEST_WITHOUT_NAME: usize = 384;
+pub(super) const LONGEST_WITHOUT_NAME: usize = 400;
 /// Set ID of Template Sets of IPFIX.
 pub const TEMPLATE_SET: u16 = 2;
 /// Set ID of Options Template Sets of IPFIX.

@@ -132,9 +132,10 @@ const TUNNEL_TYPES: [(u32, u16, u8); 11] = [
     (KIPFIX_ENTERPRISE, 47, 1),
 ];
 /// The reverse elements: data type, semantics, units, name.
-const REVERSE_TYPES: [(u16, u8, u8, u16, &str); 5] = [
+const REVERSE_TYPES: [(u16, u8, u8, u16, &str); 6] = [
     (1, 4, DELTA_COUNTER, 2, "reverseOctetDeltaCount"),
     (2, 4, DELTA_COUNTER, 3, "reversePacketDeltaCount"),
+    (401, 4, DELTA_COUNTER, 2, "reverseTransportOctetDeltaCount"),
     (152, 15, 0, 6, "reverseFlowStartMilliseconds"),
     (153, 15, 0, 6, "reverseFlowEndMilliseconds"),
     (6, 2, FLAGS, 0, "reverseTcpControlBits"),

@@ -2,6 +2,8 @@
 //! IPv6, with or without interfaces, tunnel, translation, reverse direction, TCP health and the name of
 //! the responder.
 
+use std::ops::Range;
+
 use crate::address::Address;
 use crate::host_name::NameSource;
 use crate::record::{FlowRecord, SecurityProtocol, TunnelType};
@@ -10,62 +12,69 @@ use crate::tcp::{ConnectionState, Handshake};
 /// Template ID of shape 0; the others follow. Options templates have lower ones.
 const FIRST_FLOW_TEMPLATE: u16 = 1024;
 
-/// The groups of fields of a record and of its template. The Template ID is 1024 + the value.
+/// Bits that each shape can have or not: all below [`Shape::TUNNELLED`].
+const FREE_BITS: u32 = 8;
+/// No tunnel, or three bits of one.
+const TUNNELS: u16 = 1 + 8;
+/// Without octets behind the transport header, one bit: a connection. With them, four bits.
+const TRANSPORTS: u16 = 2 + 16;
+
+/// The groups of fields of a record and of its template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape(pub(super) u16);
+pub(super) struct Shape(pub(super) u32);
 
 impl Shape {
-    pub(super) const IPV6: u16 = 1;
-    pub(super) const INTERFACES: u16 = 2;
-    pub(super) const TRANSLATED: u16 = 4;
+    pub(super) const IPV6: u32 = 1;
+    pub(super) const INTERFACES: u32 = 1 << 1;
+    pub(super) const TRANSLATED: u32 = 1 << 2;
+    /// Has a reverse direction.
+    pub(super) const BIFLOW: u32 = 1 << 3;
+    /// Has the name of the responder: two bits with its source.
+    const DNS_NAME: u32 = 1 << 4;
+    const TLS_NAME: u32 = 1 << 5;
+    const HTTP_NAME: u32 = Self::NAME;
+    pub(super) const NAME: u32 = Self::DNS_NAME | Self::TLS_NAME;
+    /// Has one of these, not several, so that Template IDs have 16 bits: a protocol that protects the
+    /// packets, or counts of DNS or HTTP messages.
+    const CONTENT: u32 = Self::HTTP;
+    const SECURITY: u32 = 1 << 6;
+    pub(super) const DNS: u32 = 1 << 7;
+    /// The group has the host, so that there is no [`Self::HTTP_NAME`] besides.
+    pub(super) const HTTP: u32 = Self::SECURITY | Self::DNS;
+
     /// Has a tunnel; the next two bits are the kind of its type: none of both for IP in IP, the second
     /// alone for a type of kipfix's own element.
-    pub(super) const TUNNELLED: u16 = 8;
+    pub(super) const TUNNELLED: u32 = 1 << 8;
     /// The tunnel has a type in the registry.
-    pub(super) const KEYED: u16 = 16;
+    pub(super) const KEYED: u32 = 1 << 9;
     /// VXLAN, which also has 351 layer2SegmentId, or a type that is not in the registry.
-    pub(super) const SEGMENT: u16 = 32;
+    pub(super) const SEGMENT: u32 = 1 << 10;
     /// The outer header is IPv4, otherwise IPv6.
-    pub(super) const OUTER_V4: u16 = 64;
-    /// Has a reverse direction.
-    pub(super) const BIFLOW: u16 = 128;
+    pub(super) const OUTER_V4: u32 = 1 << 11;
+
+    /// Has octets behind the transport header. So has every record with one of the last three groups.
+    pub(super) const TRANSPORT: u32 = 1 << 12;
     /// Has the duration or the state of a connection.
-    pub(super) const CONNECTION: u16 = 256;
+    pub(super) const CONNECTION: u32 = 1 << 13;
     /// Has the round-trip times of a handshake.
-    pub(super) const HANDSHAKE: u16 = 512;
+    pub(super) const HANDSHAKE: u32 = 1 << 14;
     /// Has losses of TCP.
-    pub(super) const HEALTH: u16 = 1024;
+    pub(super) const HEALTH: u32 = 1 << 15;
     /// Has round-trip times of TCP.
-    pub(super) const ROUND_TRIP: u16 = 2048;
+    pub(super) const ROUND_TRIP: u32 = 1 << 16;
 
-    /// Has the name of the responder: two bits with its source.
-    const DNS_NAME: u16 = 4096;
-    const TLS_NAME: u16 = 8192;
-    const HTTP_NAME: u16 = Self::NAME;
-    pub(super) const NAME: u16 = Self::DNS_NAME | Self::TLS_NAME;
-    /// Has one of these, not several, so that the Template ID has 16 bits: a protocol that protects the
-    /// packets, or counts of DNS or HTTP messages.
-    const CONTENT: u16 = Self::HTTP;
-    const SECURITY: u16 = 16_384;
-    pub(super) const DNS: u16 = 32_768;
-    /// The group has the host, so that there is no [`Self::HTTP_NAME`] besides.
-    pub(super) const HTTP: u16 = Self::SECURITY | Self::DNS;
-
+    /// Numbers of plain records of either family, whose templates are sent from the start.
+    pub(super) const PLAIN: Range<u16> = 0..2;
     /// Number of shapes.
-    pub(super) const COUNT: u16 = Self::HTTP | Self::HTTP_NAME;
+    pub(super) const COUNT: u16 = (TRANSPORTS * TUNNELS) << FREE_BITS;
 
     /// All shapes.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        (0..Self::COUNT).map(Self)
-    }
-
-    /// Plain records of either family, whose templates are sent from the start.
-    pub(super) const fn is_plain(self) -> bool {
-        self.0 == 0 || self.0 == Self::IPV6
+        (0..Self::COUNT).map(Self::from_number)
     }
 
     pub(super) fn of(record: &FlowRecord) -> Self {
-        let when = |yes: bool, bit: u16| if yes { bit } else { 0 };
+        let when = |yes: bool, bit: u32| if yes { bit } else { 0 };
         let has_http = !record.http.is_empty();
         let tunnel = record.tunnel.as_ref().map_or(0, |tunnel| {
             Self::TUNNELLED
@@ -77,25 +86,28 @@ impl Shape {
                 )
                 | when(tunnel.tunnel_source_address.is_ipv4(), Self::OUTER_V4)
         });
+        let tcp = when(
+            record.tcp_handshake != Handshake::default(),
+            Self::HANDSHAKE,
+        ) | when(
+            !record.tcp_health.is_empty() || !record.reverse_tcp_health.is_empty(),
+            Self::HEALTH,
+        ) | when(
+            record.tcp_round_trip_time.samples != 0
+                || record.reverse_tcp_round_trip_time.samples != 0,
+            Self::ROUND_TRIP,
+        );
+        let has_transport = tcp != 0
+            || record.transport_octet_delta_count.is_some()
+            || record.reverse_transport_octet_delta_count.is_some();
         Self(
             when(!fits_ipv4(record), Self::IPV6)
                 | when(record.interfaces.is_some(), Self::INTERFACES)
                 | when(record.translation.is_some(), Self::TRANSLATED)
                 | when(record.is_biflow(), Self::BIFLOW)
+                | when(has_transport, Self::TRANSPORT)
                 | when(has_connection(record), Self::CONNECTION)
-                | when(
-                    record.tcp_handshake != Handshake::default(),
-                    Self::HANDSHAKE,
-                )
-                | when(
-                    !record.tcp_health.is_empty() || !record.reverse_tcp_health.is_empty(),
-                    Self::HEALTH,
-                )
-                | when(
-                    record.tcp_round_trip_time.samples != 0
-                        || record.reverse_tcp_round_trip_time.samples != 0,
-                    Self::ROUND_TRIP,
-                )
+                | tcp
                 | match record.security_protocol {
                     _ if has_http => Self::HTTP,
                     _ if !record.dns.is_empty() => Self::DNS,
@@ -115,6 +127,32 @@ impl Shape {
         )
     }
 
+    /// Its place among all shapes. The free bits are the lowest ones. Tunnels and transport follow as digits,
+    /// because most of their bits depend on another one.
+    #[inline]
+    pub(super) fn number(self) -> u16 {
+        let tunnel = (self.0 >> 8 & 0b1111).div_ceil(2);
+        let transport = self.0 >> 12;
+        let transport = (transport >> 1).wrapping_add((transport & 1) << 1);
+        let digits = transport.wrapping_mul(TUNNELS.into()).wrapping_add(tunnel);
+        u16::try_from(digits << FREE_BITS | self.0 & 0xff).unwrap_or_default()
+    }
+
+    /// The shape at a place, see [`Self::number`].
+    pub(super) fn from_number(number: u16) -> Self {
+        let digits = number >> FREE_BITS;
+        let tunnel = match digits % TUNNELS {
+            0 => 0,
+            tunnel => (tunnel << 1).wrapping_sub(1),
+        };
+        let transport = match digits / TUNNELS {
+            without @ 0..2 => without << 1,
+            with => with.wrapping_sub(2) << 1 | 1,
+        };
+        let [transport, tunnel, free] = [transport, tunnel, number & 0xff].map(u32::from);
+        Self(transport << 12 | tunnel << 8 | free)
+    }
+
     /// Has counts of DNS messages.
     pub(super) const fn has_dns(self) -> bool {
         self.0 & Self::CONTENT == Self::DNS
@@ -132,7 +170,7 @@ impl Shape {
 
     /// Without the groups that have enterprise-specific elements.
     pub(super) const fn registered(self) -> Self {
-        Self(self.0 & (Self::IPV6 | Self::INTERFACES | Self::TRANSLATED))
+        Self(self.0 & (Self::IPV6 | Self::INTERFACES | Self::TRANSLATED | Self::TRANSPORT))
     }
 
     /// The shape of the same record without the name of the responder.
@@ -150,12 +188,14 @@ impl Shape {
         }
     }
 
-    pub(super) const fn has(self, bit: u16) -> bool {
+    pub(super) const fn has(self, bit: u32) -> bool {
         self.0 & bit != 0
     }
 
-    pub(super) const fn template_id(self) -> u16 {
-        FIRST_FLOW_TEMPLATE.saturating_add(self.0)
+    /// Its Template ID.
+    #[inline]
+    pub(super) fn template_id(self) -> u16 {
+        FIRST_FLOW_TEMPLATE.saturating_add(self.number())
     }
 }
 
@@ -182,7 +222,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn template_ids_have_sixteen_bits() {
-        assert!(Shape::all().all(|shape| shape.template_id() == 1024 + shape.0));
+    fn each_shape_has_a_template_id_of_sixteen_bits() {
+        const { assert!(Shape::COUNT <= u16::MAX - FIRST_FLOW_TEMPLATE) }
+        for (number, shape) in (0..).zip(Shape::all()) {
+            assert_eq!(shape.number(), number, "{shape:?}");
+        }
     }
 }

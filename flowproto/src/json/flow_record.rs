@@ -36,9 +36,17 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
     } else {
         "ipNextHopIPv6Address"
     };
+    members.number_if(
+        "transportOctetDeltaCount",
+        record.transport_octet_delta_count,
+    );
     if record.reverse_packet_delta_count > 0 {
         members.number("reverseOctetDeltaCount", record.reverse_octet_delta_count);
         members.number("reversePacketDeltaCount", record.reverse_packet_delta_count);
+        members.number_if(
+            "reverseTransportOctetDeltaCount",
+            record.reverse_transport_octet_delta_count,
+        );
         members.non_zero(
             "reverseFlowStartMilliseconds",
             record.reverse_flow_start_milliseconds,
@@ -62,12 +70,14 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
     if let Some(direction) = record.biflow_direction {
         members.number("biflowDirection", direction.octet().into());
     }
-    if let Some(count) = record.new_connection_delta_count {
-        members.number("newConnectionDeltaCount", count.into());
-    }
-    if let Some(seconds) = record.connection_sum_duration_seconds {
-        members.number("connectionSumDurationSeconds", seconds);
-    }
+    members.number_if(
+        "newConnectionDeltaCount",
+        record.new_connection_delta_count.map(u64::from),
+    );
+    members.number_if(
+        "connectionSumDurationSeconds",
+        record.connection_sum_duration_seconds,
+    );
     members.non_zero(
         "connectionSumDurationMilliseconds",
         record.connection_sum_duration_milliseconds,
@@ -313,6 +323,12 @@ impl Members<'_> {
     fn number(&mut self, name: &str, value: u64) {
         self.key(name);
         write_number(value, self.out);
+    }
+
+    fn number_if(&mut self, name: &str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.number(name, value);
+        }
     }
 
     fn non_zero(&mut self, name: &str, value: u64) {

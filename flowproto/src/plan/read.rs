@@ -139,6 +139,7 @@ const REVERSE: u128 = bits([
     Slot::ReverseStart,
     Slot::ReverseEnd,
     Slot::ReverseTcpControlBits,
+    Slot::ReverseTransportOctets,
 ]);
 const ICMP: u128 = bits([Slot::IcmpType, Slot::IcmpCode]);
 const INTERFACES: u128 = bits([
@@ -304,6 +305,7 @@ impl Values {
         };
         record.octet_delta_count = self.number(Slot::Octets);
         record.packet_delta_count = self.number(Slot::Packets);
+        record.transport_octet_delta_count = self.number_if(Slot::TransportOctets);
         let time = |slot| known_time(self.number(slot), context);
         record.flow_start_milliseconds = time(Slot::StartMilliseconds);
         record.flow_end_milliseconds = time(Slot::EndMilliseconds);
@@ -420,6 +422,7 @@ impl Values {
     fn fill_rest(&self, context: &MessageContext, record: &mut FlowRecord) {
         record.reverse_octet_delta_count = self.number(Slot::ReverseOctets);
         record.reverse_packet_delta_count = self.number(Slot::ReversePackets);
+        record.reverse_transport_octet_delta_count = self.number_if(Slot::ReverseTransportOctets);
         self.fill_reverse_times(context, record);
         record.reverse_tcp_control_bits = self.low_u16(Slot::ReverseTcpControlBits);
         record.exporter_address = self.optional_address(Slot::ExporterV4, Slot::ExporterV6);

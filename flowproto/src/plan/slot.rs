@@ -48,6 +48,8 @@ pub(super) enum Slot {
     Packets,
     ReverseOctets,
     ReversePackets,
+    TransportOctets,
+    ReverseTransportOctets,
     ReverseStart,
     ReverseEnd,
     ReverseTcpControlBits,
@@ -233,6 +235,8 @@ impl Slot {
             (REVERSE_ENTERPRISE, 86) => (Self::ReversePackets, 4),
             (REVERSE_ENTERPRISE, 24) => (Self::ReversePackets, 5),
             (REVERSE_ENTERPRISE, 172) => (Self::ReversePackets, 6),
+            (0, 401) => (Self::TransportOctets, 0),
+            (REVERSE_ENTERPRISE, 401) => (Self::ReverseTransportOctets, 0),
             // In the order of STARTS and ENDS.
             (REVERSE_ENTERPRISE, 152) => (Self::ReverseStart, 1),
             (REVERSE_ENTERPRISE, 154) => (Self::ReverseStart, 2),

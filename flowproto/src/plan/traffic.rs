@@ -21,6 +21,7 @@ const ALLOWED: u128 = HEALTH
         Slot::DestinationV6,
         Slot::Octets,
         Slot::Packets,
+        Slot::TransportOctets,
         Slot::NewConnections,
         Slot::ConnectionSeconds,
         Slot::BiflowDirection,
