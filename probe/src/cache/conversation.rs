@@ -20,6 +20,8 @@ const MILLISECOND_NS: u64 = 1_000_000;
 pub(super) struct Direction {
     pub(super) octets: u64,
     pub(super) packets: u64,
+    /// Octets behind the transport headers.
+    pub(super) transport_octets: u64,
     pub(super) first_ns: u64,
     pub(super) last_ns: u64,
     /// The virtual network; `None` before the first packet. Not reset by a record.
@@ -246,6 +248,8 @@ impl Conversation {
             return None;
         }
         let record = place.insert(direction.record(context));
+        let is_tcp = self.key.protocol() == TCP;
+        record.transport_octet_delta_count = is_tcp.then_some(direction.transport_octets);
         direction.clear();
         record.key = self.key.flow_key(source);
         record.biflow_direction = Some(match initiator {
@@ -341,6 +345,7 @@ impl Direction {
 pub(super) const fn join(forward: &mut FlowRecord, reverse: &FlowRecord) {
     forward.reverse_octet_delta_count = reverse.octet_delta_count;
     forward.reverse_packet_delta_count = reverse.packet_delta_count;
+    forward.reverse_transport_octet_delta_count = reverse.transport_octet_delta_count;
     forward.reverse_flow_start_milliseconds = reverse.flow_start_milliseconds;
     forward.reverse_flow_end_milliseconds = reverse.flow_end_milliseconds;
     forward.reverse_tcp_control_bits = reverse.tcp_control_bits;

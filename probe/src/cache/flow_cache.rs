@@ -413,6 +413,7 @@ impl FlowCache {
         }
         direction.octets += u64::from(packet.octets);
         direction.packets += u64::from(packets);
+        direction.transport_octets += u64::from(packet.transport_octets());
         direction.tcp_control_bits |= packet.tcp_control_bits;
         if packet.security_protocol != SecurityProtocol::None {
             direction.security_protocol = packet.security_protocol;

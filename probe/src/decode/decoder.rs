@@ -157,6 +157,7 @@ impl Decoder {
                     info.tcp_options = TcpOptions::default();
                 } else {
                     info.signal = Signal::Continuation;
+                    info.header_octets = header.header_octets;
                     transport = &[];
                 }
                 *info = self.fragments.follow(*header, part, *info, frame.time_ns)?;
