@@ -5,7 +5,7 @@ use flowproto::http::HttpHealth;
 use flowproto::tcp::{ConnectionState, RoundTripTime};
 
 use super::health::{Distribution, HealthCount, Observed};
-use crate::pipeline::{ConnectionHealth, Measures, PacketHealth, PathEnd};
+use crate::pipeline::{ConnectionHealth, PacketHealth, PathCount, PathEnd};
 
 /// What a part of a record adds to the health of an edge.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,8 @@ pub(super) enum HealthAddition {
     Http(HttpHealth),
     /// Start and end of a connection.
     Connection(ConnectionHealth),
-    /// Packets and octets that two nodes observed, as one of them did.
-    Comparison(PathEnd, Measures),
+    /// What two nodes observed of the same packets, as one of them did.
+    Comparison(PathEnd, PathCount),
 }
 
 impl HealthAddition {
@@ -37,7 +37,7 @@ impl HealthAddition {
                     && connection.handshake_microseconds.is_none()
                     && connection.duration_milliseconds.is_none()
             }
-            Self::Comparison(_, measures) => measures.packets == 0 && measures.bytes == 0,
+            Self::Comparison(_, PathCount::Packets(count) | PathCount::Bytes(count)) => *count == 0,
         }
     }
 
@@ -89,14 +89,18 @@ impl HealthAddition {
                     add(count, connection.connections);
                 }
             }
-            Self::Comparison(end, measures) => {
-                let (packets, bytes) = match end {
-                    PathEnd::Sender => (HealthCount::SentPackets, HealthCount::SentBytes),
-                    PathEnd::Receiver => (HealthCount::ReceivedPackets, HealthCount::ReceivedBytes),
-                };
-                add(packets, measures.packets);
-                add(bytes, measures.bytes);
-            }
+            Self::Comparison(end, count) => match (end, count) {
+                (PathEnd::Sender, PathCount::Packets(packets)) => {
+                    add(HealthCount::SentPackets, *packets);
+                }
+                (PathEnd::Sender, PathCount::Bytes(bytes)) => add(HealthCount::SentBytes, *bytes),
+                (PathEnd::Receiver, PathCount::Packets(packets)) => {
+                    add(HealthCount::ReceivedPackets, *packets);
+                }
+                (PathEnd::Receiver, PathCount::Bytes(bytes)) => {
+                    add(HealthCount::ReceivedBytes, *bytes);
+                }
+            },
         }
     }
 

@@ -95,7 +95,7 @@ impl EdgeSink {
             }
         }
         if let Some(end) = record.compared {
-            let addition = HealthAddition::Comparison(end, record.flow.measures);
+            let addition = HealthAddition::Comparison(end, record.flow.path_count());
             self.push_health(record, false, addition);
         }
         if !record.verdict.is_counted() {

@@ -1,6 +1,6 @@
 //! Decide: a flow and its endpoints → a verdict. Every rule by which a flow is not counted is applied here, in order.
 
-use flowproto::Address;
+use flowproto::{Address, protocol};
 
 use super::PipelineSettings;
 use super::block::ResolvedFlow;
@@ -191,8 +191,16 @@ impl Decider<'_> {
         }
     }
 
-    /// The end of the packets at which the exporter is, if they are between two observed nodes.
+    /// The end of the packets at which the exporter is, if they are between two observed nodes, and both report what
+    /// is compared.
     fn compared(&self, flow: &Flow, endpoints: &Endpoints, verdict: Verdict) -> Option<PathEnd> {
+        let exporter = flow.node?;
+        let now = self.now.monotonic_milliseconds;
+        let is_tcp = flow.protocol == protocol::TCP;
+        let has_transport_octets = flow.transport_octets.is_some();
+        if is_tcp && !has_transport_octets {
+            self.observers.on_missing_transport_octets(exporter, now);
+        }
         let observed = self.observed(&FlowCriteria::of(flow, endpoints));
         let [Some(source), Some(destination)] = observed.nodes else {
             return None;
@@ -201,10 +209,12 @@ impl Decider<'_> {
         if source == destination || !is_auto {
             return None;
         }
-        let exporter = flow.node?;
+        let lacks_them = |node| self.observers.lacks_transport_octets(node, now);
+        if is_tcp && [source, destination].into_iter().any(lacks_them) {
+            return None;
+        }
         match verdict {
             Verdict::Counted if exporter == source => {
-                let now = self.now.monotonic_milliseconds;
                 let other = self
                     .observers
                     .observation(destination, observed.packets, now);

@@ -72,6 +72,15 @@ impl Measures {
     }
 }
 
+/// What is compared of packets between two nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathCount {
+    /// Packets.
+    Packets(u64),
+    /// Octets behind the headers of TCP. Both nodes count the same ones, even if a NIC joins or splits segments.
+    Bytes(u64),
+}
+
 /// Which direction of its record a flow is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -92,6 +101,9 @@ pub struct Flow {
     pub time: TimeRange,
     /// What it counts.
     pub measures: Measures,
+    /// Octets behind the transport header, scaled by the sampling in force; `None` if the record does not
+    /// have them.
+    pub transport_octets: Option<u64>,
     /// Node of the exporter, if that is a known node.
     pub node: Option<NodeId>,
     /// Transport port of the sender; 0 if there is none.
@@ -279,6 +291,9 @@ impl Flow {
             destination: key.destination_address,
             time,
             measures: Measures::forward(record, connections),
+            transport_octets: record
+                .transport_octet_delta_count
+                .map(|octets| record.sampling.scale(octets)),
             node: None,
             source_port: key.source_port,
             destination_port: key.destination_port,
@@ -305,9 +320,21 @@ impl Flow {
             source_port: self.destination_port,
             destination_port: self.source_port,
             measures: Measures::reverse(record),
+            transport_octets: record
+                .reverse_transport_octet_delta_count
+                .map(|octets| record.sampling.scale(octets)),
             direction: Direction::Reverse,
             health: None,
             ..*self
+        }
+    }
+
+    /// What is compared of its packets, if they are between two nodes.
+    #[must_use]
+    pub fn path_count(&self) -> PathCount {
+        match self.protocol {
+            protocol::TCP => PathCount::Bytes(self.transport_octets.unwrap_or_default()),
+            _ => PathCount::Packets(self.measures.packets),
         }
     }
 
@@ -371,6 +398,7 @@ mod tests {
             packet_delta_count: 1,
             reverse_octet_delta_count: 30,
             reverse_packet_delta_count: 3,
+            transport_octet_delta_count: Some(60),
             sampling: Sampling::one_in(10),
             ..FlowRecord::default()
         };
@@ -399,6 +427,8 @@ mod tests {
             (80, 40_000)
         );
         assert!(!reverse.is_forward());
+        assert_eq!(forward.transport_octets, Some(600));
+        assert_eq!(reverse.transport_octets, None);
     }
 
     #[test]

@@ -38,7 +38,9 @@ use flowproto::collector::{CollectingProcess, DomainReport, Limits, State, Unusa
 pub use counts::{PipelineCounts, RecordCounts};
 pub use decided::{DecidedRecord, PathEnd, Reason, Sinks, Verdict, WholeRecord};
 pub use exporters::Origin;
-pub use flow::{AddressAndPort, Direction, Flow, FlowExtras, Initiator, Measures, TunnelEnds};
+pub use flow::{
+    AddressAndPort, Direction, Flow, FlowExtras, Initiator, Measures, PathCount, TunnelEnds,
+};
 pub use health::{ConnectionHealth, FlowHealth, PacketHealth};
 pub use host_names::host_names;
 pub use observers::{ObserverTimeouts, Observers};

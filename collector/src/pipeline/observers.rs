@@ -46,6 +46,8 @@ struct Observer {
     since: AtomicU64,
     /// The last Message before that silence.
     before: AtomicU64,
+    /// The last TCP record without the octets behind its transport header.
+    without_transport_octets: AtomicU64,
     readiness: AtomicU8,
 }
 
@@ -118,6 +120,7 @@ impl Observers {
                 &observer.first,
                 &observer.since,
                 &observer.before,
+                &observer.without_transport_octets,
             ];
             for time in times {
                 time.store(0, Ordering::Relaxed);
@@ -194,6 +197,24 @@ impl Observers {
             let packets = packets.saturating_add(1).max(before).max(earliest);
             observer.since.fetch_min(packets, Ordering::Relaxed);
         }
+    }
+
+    /// Records a TCP record of an exporter on `node` without the octets behind its transport header (401).
+    pub(super) fn on_missing_transport_octets(&self, node: NodeId, now: u64) {
+        if let Some(observer) = self.get(node) {
+            let last = &observer.without_transport_octets;
+            last.store(now.saturating_add(1), Ordering::Relaxed);
+        }
+    }
+
+    /// True if an exporter on `node` has recently sent a TCP record without these octets. Until it sends one, it is
+    /// presumed to report them: with its first Message, it usually sends one.
+    pub(super) fn lacks_transport_octets(&self, node: NodeId, now: u64) -> bool {
+        self.get(node).is_some_and(|observer| {
+            let last = observer.without_transport_octets.load(Ordering::Relaxed);
+            let age = now.saturating_add(1).saturating_sub(last);
+            last != 0 && age <= self.timeouts.silence_milliseconds()
+        })
     }
 
     /// Whether packets that were sent from `start` to `end` were observed on `node`, as far as is known now.
@@ -389,6 +410,17 @@ mod tests {
             observers.on_earlier_packets(NODE, 0);
         }
         assert_eq!(at(&observers, T + 2 * ACTIVE, back), None);
+    }
+
+    #[test]
+    fn a_node_reports_octets_of_tcp_unless_a_recent_record_lacks_them() {
+        let observers = observers();
+        assert!(!observers.lacks_transport_octets(NODE, T));
+        observers.on_missing_transport_octets(NODE, T);
+        assert!(observers.lacks_transport_octets(NODE, T + ACTIVE + WAIT));
+        assert!(!observers.lacks_transport_octets(NODE, T + ACTIVE + WAIT + 1));
+        observers.reset(NODE);
+        assert!(!observers.lacks_transport_octets(NODE, T));
     }
 
     #[test]

@@ -37,13 +37,13 @@ pub enum Measure {
     OpenConnections,
     /// Durations of connections, seconds.
     ConnectionSeconds,
-    /// Packets between two observed nodes, as the sending one observed them.
+    /// Packets between two observed nodes, as the sending one observed them: of all protocols but TCP.
     SentPackets,
-    /// Octets of these.
+    /// Payload octets of TCP between two observed nodes, as the sending one observed them.
     SentBytes,
-    /// Packets between two observed nodes, as the receiving one observed them.
+    /// The same packets, as the receiving node observed them.
     ReceivedPackets,
-    /// Octets of these.
+    /// The same octets, as the receiving node observed them.
     ReceivedBytes,
     /// Round-trip times between the observer and the receiver, seconds: a distribution.
     Rtt,
