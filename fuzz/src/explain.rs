@@ -29,6 +29,9 @@ const UNREADABLE: [Rule; 17] = [
 /// Maximum size of the text for one datagram, including lines that started before the limit.
 const MOST_TEXT: usize = 9 << 20;
 
+/// Maximum octets of a Message.
+const MOST_MESSAGE: usize = 65_535;
+
 /// The summary.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Sum {
@@ -102,7 +105,12 @@ fn check_text(text: Vec<u8>) -> String {
 
 fn check_page(page: Vec<u8>, octets: usize) {
     assert!(page.len() <= MOST_TEXT);
+    let mut octets = octets;
     for line in check_text(page).lines() {
+        if line.contains(" of an earlier Message, ") {
+            // Its offsets are those in that Message, which may be longer.
+            octets = octets.max(MOST_MESSAGE);
+        }
         // A margin, an offset, a text.
         let offset = line
             .get(1..8)
