@@ -1,7 +1,7 @@
 # Tasks of a checkout. CI runs these targets only.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e check build images deb manifest docs interop
+.PHONY: help demo test e2e check judge build images deb manifest docs interop
 .PHONY: bench bench-scrape bench-history bench-forward bench-stages soak scale fuzz deps clean
 
 # Duration of the steady part of `make soak`, in seconds.
@@ -30,6 +30,13 @@ check: ## Runs the static checks: format, lints, documentation, layering, words,
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 	cargo test --package kipfix-style --locked --quiet
 	@.ci/dependencies.sh
+
+JUDGE = --locked --manifest-path flowproto/judge/Cargo.toml --target-dir target/judge
+
+judge: ## Compares flowproto with netgauze-flow-pkt in property tests (compiles it, one or two minutes).
+	cargo fmt --manifest-path flowproto/judge/Cargo.toml --check
+	cargo clippy $(JUDGE) --all-targets -- -D warnings
+	cargo test $(JUDGE)
 
 build: ## Builds both daemons into target/release.
 	cargo build --release --locked -p kipfix-probe -p kipfix-collector

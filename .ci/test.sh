@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 cat <<'WHAT'
 make test:
   1. installs the packages that the tests need (deploy/deps.sh test)
-  2. checks: format, lints, documentation, layering, words, dependencies (make check)
+  2. checks: format, lints, documentation, layering, words, dependencies (make check), and flowproto
+     compared with a foreign decoder (make judge)
   3. images: static binaries, container images and Debian packages (make images deb)
   4. page: dist/ is what its source builds, unit tests, the page in Chromium (npm registry)
   5. peers: Kubernetes, helm, Prometheus, goflow2 and others from the Go module proxy, cached in
@@ -117,6 +118,7 @@ files() {
 }
 
 step "checks" make --no-print-directory check
+step "foreign decoder" make --no-print-directory judge
 step "images" make --no-print-directory images
 step "Debian packages" make --no-print-directory deb
 # The tests use the binaries of the images.

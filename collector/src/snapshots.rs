@@ -112,13 +112,19 @@ impl Snapshots {
     #[must_use]
     pub fn endpoint(&self, id: EndpointId) -> EndpointView<'_> {
         let external = id.external();
+        let endpoint = match external {
+            _ if id == EndpointId::LINK => &LINK,
+            Some(_) => self.index.endpoint(EndpointId::EXTERNAL),
+            None => self.index.endpoint(id),
+        };
+        let of_address = || {
+            let address = endpoint.external_address.as_deref();
+            address.map(|address| self.external.lookup(*address))
+        };
+        let attributes = external.or_else(of_address).unwrap_or_default();
         EndpointView {
-            endpoint: match external {
-                _ if id == EndpointId::LINK => &LINK,
-                Some(_) => self.index.endpoint(EndpointId::EXTERNAL),
-                None => self.index.endpoint(id),
-            },
-            attributes: self.external.attributes(external.unwrap_or_default()),
+            endpoint,
+            attributes: self.external.attributes(attributes),
             index: &self.index,
         }
     }
@@ -198,6 +204,37 @@ impl<'a> EndpointView<'a> {
             &self.attributes.name
         } else {
             &self.endpoint.workload_name
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::IndexWriter;
+    use crate::inventory::external::{ExternalSources, ExternalWatcher};
+
+    #[test]
+    fn an_external_endpoint_of_a_service_has_the_attributes_of_its_address() {
+        let sources = ExternalSources {
+            cidrs: vec!["203.0.113.0/25=databases".parse().unwrap()],
+            ..ExternalSources::default()
+        };
+        let mut writer = IndexWriter::default();
+        let ids = [0xcb00_7107, 0xcb00_7187].map(|bits| {
+            writer.add_endpoint(Endpoint {
+                name: "billing.shop.svc".into(),
+                workload_name: "billing.shop.svc".into(),
+                external_address: Some(Box::new(flowproto::Address::from_v4_bits(bits))),
+                ..Endpoint::default()
+            })
+        });
+        let external = ExternalWatcher::new(&sources).unwrap().published();
+        let snapshots = SnapshotStore::new(writer.current(), external, "").load();
+        for (id, network) in ids.into_iter().zip(["databases", ""]) {
+            let view = snapshots.endpoint(id);
+            assert_eq!(view.workload_name(), "billing.shop.svc");
+            assert_eq!(&*view.attributes.name, network);
         }
     }
 }

@@ -49,6 +49,16 @@ pub fn is_recognized(packet: &[u8], octets: u64) -> bool {
     has_ipv4_checksum(packet) || is_v6 && may_begin(packet, octets)
 }
 
+/// Whether octets are an IPv6 packet, and nothing else, by the length in its header.
+#[must_use]
+pub fn is_whole_ipv6(packet: &[u8]) -> bool {
+    let [0x60..=0x6f, _, _, _, high, low, ..] = *packet else {
+        return false;
+    };
+    let length = u64::from(u16::from_be_bytes([high, low])).saturating_add(IPV6_HEADER);
+    u64::try_from(packet.len()) == Ok(length)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +88,18 @@ mod tests {
         assert!(has_ipv4_checksum(&header));
         header[21] = 0;
         assert!(!has_ipv4_checksum(&header));
+    }
+
+    #[test]
+    fn a_whole_packet_of_ipv6_has_the_length_in_its_header() {
+        let mut packet = [0; 48];
+        packet[0] = 0x60;
+        packet[5] = 8;
+        assert!(is_whole_ipv6(&packet));
+        for octets in [0, 5, 40, 47] {
+            assert!(!is_whole_ipv6(&packet[..octets]), "{octets}");
+        }
+        packet[0] = 0x45;
+        assert!(!is_whole_ipv6(&packet));
     }
 }

@@ -3,6 +3,8 @@
 
 mod packets;
 
+use std::net::Ipv6Addr;
+
 use flowproto::record::{Tunnel, TunnelType};
 use kipfix_probe::decode::tunnel_ports::{TunnelPort, TunnelPorts};
 use kipfix_probe::decode::{Decoder, PacketInfo, Undecodable};
@@ -280,6 +282,48 @@ fn a_pseudowire_may_have_no_control_word() {
     assert_eq!(wire(&arp), Err(Undecodable::Arp));
     assert_eq!(wire(&[0x30; 40]), Err(Undecodable::NotIp));
     assert_eq!(wire(&[0x30; 8]), Err(Undecodable::TruncatedLink));
+}
+
+#[test]
+fn a_mac_address_can_begin_like_ipv6() {
+    let wire = |octets: &[u8]| decoded(&ethernet(0x8847, &mpls(&[40], octets)));
+    // The last octets of the address are the length in the header of an IPv6 packet: less than there is,
+    // and more.
+    for length in [[0, 9], [0x21, 0x04]] {
+        for tagged in [false, true] {
+            // As with checksums that the network card inserts.
+            let mut packet = datagram();
+            packet[10..12].copy_from_slice(&[0, 0]);
+            let mut frame = match tagged {
+                false => ethernet(IP, &packet),
+                true => ethernet(0x8100, &tag(77, IP, &packet)),
+            };
+            frame[..4].copy_from_slice(&[0x6c, 0x1b, 0x21, 0x0a]);
+            frame[4..6].copy_from_slice(&length);
+            let info = wire(&frame).unwrap();
+            is_the_datagram(&info);
+            assert_eq!(info.vlan_id, if tagged { 77 } else { 0 });
+        }
+    }
+}
+
+#[test]
+fn an_ipv6_address_can_look_like_a_frame_with_ip() {
+    // The octets of the source after 2001:db8 are read as an EtherType and the beginning of an IP header.
+    for source in [
+        "2001:db8:800:4500:18::1",
+        "2001:db8:86dd:6000::1",
+        "2001:db8:800:45ff:1c::1",
+    ] {
+        let source: Ipv6Addr = source.parse().unwrap();
+        let mut packet = vec![0x60, 0, 0, 0, 0, 8, 17, 64];
+        packet.extend(source.octets());
+        packet.extend(Ipv6Addr::LOCALHOST.octets());
+        packet.extend([0x30, 0x39, 0, 53, 0, 8, 0, 0]);
+        let info = decoded(&ethernet(0x8847, &mpls(&[40], &packet))).unwrap();
+        assert_eq!(info.key.source_address.to_ip(), source);
+        assert_eq!(info.key.source_port, 12_345);
+    }
 }
 
 #[test]

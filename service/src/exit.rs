@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
 
-use crate::refusal;
+use crate::{refusal, similar};
 
 /// Invalid settings: a sentence with the setting, the value and the allowed values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -137,11 +137,11 @@ fn parse_from(
         _ => {
             let refused = refusal::sentence(&error, |flag| format!("--{flag}"));
             let sentence = refused.unwrap_or_else(|| first_paragraph(&error.to_string()));
-            let similar = match error.get(ContextKind::SuggestedArg) {
-                Some(ContextValue::String(flag)) => format!("; similar: {flag}"),
+            let end = match error.get(ContextKind::SuggestedArg) {
+                Some(ContextValue::String(flag)) => similar::hint(flag),
                 _ => String::new(),
             };
-            Ending::Bad(BadSettings::new(format!("{sentence}{similar} (see --help)")).into())
+            Ending::Bad(BadSettings::new(format!("{sentence}{end} (see --help)")).into())
         }
     })
 }

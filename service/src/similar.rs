@@ -1,4 +1,4 @@
-//! Names that a mistyped one may stand for, as in errors of flags.
+//! Names that a mistyped one may stand for, and how errors show them.
 
 /// A longer name is similar to none: the comparison takes its length for each of the others.
 const MAX_OCTETS: usize = 64;
@@ -16,6 +16,12 @@ pub fn similar<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     let best = rated.max_by(|(one, _), (other, _)| one.total_cmp(other));
     best.filter(|(likeness, _)| *likeness >= 0.7)
         .map(|(_, other)| other)
+}
+
+/// The end of an error message with a similar name: `; similar: NAME`.
+#[must_use]
+pub fn hint(similar: &str) -> String {
+    format!("; similar: {similar}")
 }
 
 #[cfg(test)]

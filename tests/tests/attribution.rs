@@ -666,6 +666,7 @@ fn external_addresses_have_names_from_settings_clouds_and_services_without_pods(
     let ports = json!([{"name": "cache", "port": 6379, "protocol": "TCP"}]);
     let cache = objects::endpoint_slice(ns, "cache", &["203.0.113.34"]);
     admin.create(cache.set("ports", ports));
+    admin.create(objects::endpoint_slice(ns, "bucket", &["192.0.2.9"]));
     let ours = server.watching(&[
         "--cidr",
         "198.51.100.0/24=partners",
@@ -709,6 +710,11 @@ fn external_addresses_have_names_from_settings_clouds_and_services_without_pods(
     ours.counts("kipfix_external_connections_total", &external, 1);
     let labels = ["dst_kind=\"External\"", "dst_workload=\"bank\""];
     ours.counts("kipfix_bytes_total", &labels, 1000);
+
+    // The name of a Service does not hide the cloud.
+    let named = at(&flow("10.34.0.1", "192.0.2.9"), now());
+    let expected = [("destinationName", "bucket.outside.svc"), expected[0]];
+    assert_members(&ours.attribute(&named), &expected);
 
     // A changed file is reloaded, and a broken one is not used.
     publish("eu-west-1");

@@ -121,6 +121,9 @@ fn a_value_that_is_not_one_is_refused_by_name() {
         ("probe.admin.address=all", "address"),
         ("probe.settings.interfaces=eth0", "interfaces"),
         ("collector.settings.presets=pods", "presets"),
+        ("collector.settings.preset={pods,podz}", "workloads"),
+        ("collector.settings.preset=pods", "preset"),
+        ("collector.settings.flow_log_format=xml", "json"),
     ] {
         let output = helm(&tools, &["template", "kipfix"], &[format!("--set={value}")]);
         let printed = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -226,6 +229,32 @@ fn the_token_of_the_api_is_mounted_where_the_collector_reads_it() {
         assert!(manifests.contains(part), "{part}");
     }
     assert!(!rendered(&tools, &[]).contains("token_file"));
+}
+
+#[test]
+fn a_setting_that_is_off_without_quotes_is_off() {
+    let Some(tools) = tools() else {
+        return;
+    };
+    let manifests = rendered(
+        &tools,
+        &["--set-json=probe.settings={\"names\": false}".to_owned()],
+    );
+    let line = manifests.lines().find(|line| line.contains(" names:"));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), line.unwrap().trim()).unwrap();
+    let mut probe = Command::new(program::binary("kipfix-probe"));
+    probe.args([
+        "--check",
+        "--read",
+        "none.pcap",
+        "--export",
+        "udp://127.0.0.1:1",
+        "--config",
+    ]);
+    let output = probe.arg(file.path()).output().unwrap();
+    let settings = succeeded("--check", &output);
+    assert!(settings.contains("\nnames: \"off\"\n"), "{settings}");
 }
 
 #[test]
@@ -378,6 +407,8 @@ fn settings_that_are_reloaded_do_not_replace_the_pods() {
         "max_series" | "flow_log_sample" => "7".to_owned(),
         "preset" => r#"["pods"]"#.to_owned(),
         "metrics" | "flow_log_fields" => "[]".to_owned(),
+        "flow_log_format" => r#""logfmt""#.to_owned(),
+        "flow_log_records" => r#""all""#.to_owned(),
         _ => r#""x""#.to_owned(),
     };
     for key in kipfix_collector::settings::RELOADED {

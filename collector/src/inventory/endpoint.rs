@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use enum_map::Enum;
+use flowproto::Address;
 use strum::{IntoStaticStr, VariantArray};
 
 use super::external::ExternalId;
@@ -109,6 +110,8 @@ pub struct Endpoint {
     pub topology: Option<TopologyId>,
     /// Labels of the pod that are kept. `None` if it has none of them.
     pub labels: Option<Arc<LabelSet>>,
+    /// Address of the external endpoint of a Service, whose attributes it has.
+    pub external_address: Option<Box<Address>>,
 }
 
 impl Endpoint {

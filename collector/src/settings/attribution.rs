@@ -8,6 +8,8 @@ use ipnet::IpNet;
 use kipfix_service::settings::{Size, Span, within};
 use serde::Serialize;
 
+use super::label_selector::LabelSelector;
+
 /// Maximum length of a label's key in Kubernetes, octets.
 const MAX_LABEL_KEY: usize = 317;
 
@@ -137,10 +139,9 @@ pub struct AttributionFlags {
     #[arg(
         long,
         value_name = "LABEL=VALUE,...",
-        default_value = "app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe",
-        value_parser = selector,
+        default_value = "app.kubernetes.io/name=kipfix,app.kubernetes.io/component=probe"
     )]
-    pub probe_selector: String,
+    pub probe_selector: LabelSelector,
     /// Namespace of the probes. Pods in other namespaces are not probes, whatever their labels
     /// [default: the collector's own namespace, or that of the kubeconfig's context]
     #[arg(long, value_name = "NAMESPACE", default_value = "")]
@@ -155,30 +156,6 @@ pub struct AttributionFlags {
     /// Maximum number of nodes, including retained ones
     #[arg(long, value_name = "N", default_value_t = 1 << 14, value_parser = within(16u32, 1 << 20))]
     pub max_nodes: u32,
-}
-
-impl AttributionFlags {
-    /// Labels of a probe pod with their values.
-    #[must_use]
-    pub fn probe_labels(&self) -> Vec<(String, String)> {
-        labels(&self.probe_selector).unwrap_or_default()
-    }
-}
-
-/// The labels of a selector with their values; `None` if it is invalid.
-fn labels(selector: &str) -> Option<Vec<(String, String)>> {
-    let pairs = selector.split(',').map(|pair| {
-        let (label, value) = pair.split_once('=')?;
-        let (label, value) = (label.trim(), value.trim());
-        (!label.is_empty()).then(|| (label.to_owned(), value.to_owned()))
-    });
-    pairs.collect()
-}
-
-fn selector(text: &str) -> Result<String, &'static str> {
-    let is_valid = labels(text).is_some();
-    let selector = is_valid.then(|| text.to_owned());
-    selector.ok_or("must be LABEL=VALUE, several separated by commas")
 }
 
 fn cidr(text: &str) -> Result<IpNet, &'static str> {

@@ -12,10 +12,13 @@ mod flags;
 mod history;
 mod http;
 mod input;
+mod label_selector;
 mod metrics;
 mod output;
 mod parts;
 mod reload;
+
+use std::sync::OnceLock;
 
 pub use attribution::AttributionFlags;
 use clap::Args;
@@ -28,10 +31,13 @@ pub use input::InputFlags;
 use kipfix_service::exit::Failure;
 use kipfix_service::logs::LogFormat;
 use kipfix_service::settings::{self, CommandLine};
+pub use label_selector::LabelSelector;
 pub use metrics::MetricFlags;
 pub use output::OutputFlags;
 pub use reload::{RELOADED, SettingsChange};
 use serde::Serialize;
+
+use crate::aggregate::Family;
 
 /// The effective settings, in groups.
 #[derive(Clone, Debug, Args, Serialize)]
@@ -70,6 +76,10 @@ pub struct Settings {
         help_heading = "General"
     )]
     pub log_format: LogFormat,
+    /// The metric families, once they are needed.
+    #[arg(skip)]
+    #[serde(skip)]
+    families: OnceLock<Vec<Family>>,
 }
 
 impl Default for Settings {

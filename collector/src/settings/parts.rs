@@ -156,7 +156,7 @@ impl Settings {
     fn open_connection_milliseconds(&self) -> u64 {
         let families = self.families();
         let is_needed =
-            families.is_ok_and(|families| Family::health(&families).has_open_connections);
+            families.is_ok_and(|families| Family::health(families).has_open_connections);
         let timeout = self.metrics.open_connection_timeout.milliseconds();
         if is_needed { timeout } else { 0 }
     }
@@ -179,19 +179,23 @@ impl Settings {
         file.map_or_else(|| Ok(ExporterPolicies::default()), exporters::read)
     }
 
-    /// The metric families: those of the presets, then those of the file.
+    /// The metric families: those of the presets, then those of the file. They are made at the first
+    /// call, from the settings of that time.
     ///
     /// # Errors
     /// A family is invalid, or two have the same name.
-    pub fn families(&self) -> Result<Vec<Family>, BadSettings> {
-        let (max_series, idle) = (self.metrics.max_series, self.metrics.series_idle);
-        aggregate::families(
+    pub fn families(&self) -> Result<&[Family], BadSettings> {
+        if let Some(families) = self.families.get() {
+            return Ok(families);
+        }
+        let families = aggregate::families(
             &self.metrics.preset,
             &self.metrics.metrics,
-            max_series,
-            idle,
-        )
-        .map_err(BadSettings::new)
+            self.metrics.max_series,
+            self.metrics.series_idle,
+        );
+        let families = families.map_err(BadSettings::new)?;
+        Ok(self.families.get_or_init(|| families))
     }
 
     /// The conventions for names that families of the file break.
@@ -239,7 +243,7 @@ impl Settings {
         let engine = match &self.history.history {
             HistorySource::Ring => return Ok(None),
             HistorySource::Prometheus(engine) => {
-                PrometheusHistory::new(engine, &self.families()?, &self.attribution.cluster_name)
+                PrometheusHistory::new(engine, self.families()?, &self.attribution.cluster_name)
                     .map(HistoryEngine::Prometheus)
             }
             HistorySource::ClickHouse(engine) => {
@@ -377,6 +381,8 @@ fn octets(size: Size) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use super::*;
 
     #[test]
@@ -398,6 +404,8 @@ mod tests {
         }
         let reserved = |settings: &Settings| settings.bounds().id_reuse_delay_milliseconds;
         let without_open_connections = reserved(&settings);
+        // Families are made once.
+        settings.families = OnceLock::new();
         settings.metrics.preset.push(aggregate::Preset::Health);
         let hour = settings.metrics.open_connection_timeout.milliseconds();
         assert_eq!(reserved(&settings), without_open_connections + hour);

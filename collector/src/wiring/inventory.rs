@@ -121,7 +121,7 @@ pub(super) fn watch_kubernetes(
 ) -> Result<JoinHandle<()>, Failure> {
     let selectors = LabelSelectors {
         workload_labels: settings.attribution.workload_labels.clone(),
-        probe_labels: settings.attribution.probe_labels(),
+        probe_labels: settings.attribution.probe_selector.labels().to_vec(),
         probe_namespace: match settings.attribution.probe_namespace.as_str() {
             "" => access.namespace().to_owned(),
             namespace => namespace.to_owned(),

@@ -118,16 +118,42 @@ impl Dialer {
         }
     }
 
-    /// Waits before the next attempt: twice as long each time, less a random part of up to a
-    /// quarter, so that probes that lost the same collector do not return at the same moment.
+    /// Waits before the next attempt, twice as long each time.
     pub(super) fn back_off(&mut self) {
-        // A new RandomState has random keys, so that the hash of anything is a random number.
-        let random = RandomState::new().hash_one(0) % 256;
-        let jitter = self.backoff.as_millis() / 4 * u128::from(random) / 256;
-        let jitter = Duration::from_millis(u64::try_from(jitter).unwrap_or_default());
-        self.destination
-            .deadline
-            .sleep(self.backoff.saturating_sub(jitter));
+        self.destination.deadline.sleep(jittered(self.backoff));
         self.backoff = self.backoff.saturating_mul(2).min(MAX_BACKOFF);
+    }
+}
+
+/// The back-off less a random part of up to a quarter, so that probes that lost the same collector do
+/// not return at the same moment.
+fn jittered(backoff: Duration) -> Duration {
+    // A new RandomState has random keys, so that the hash of anything is a random number.
+    let random = RandomState::new().hash_one(0) % 256;
+    let jitter = backoff.as_millis() / 4 * u128::from(random) / 256;
+    let jitter = Duration::from_millis(u64::try_from(jitter).unwrap_or_default());
+    backoff.saturating_sub(jitter)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn exporters_that_lose_a_collector_at_the_same_moment_return_at_different_ones() {
+        for backoff in [MIN_BACKOFF, MAX_BACKOFF] {
+            let pauses: HashSet<Duration> = (0..200).map(|_| jittered(backoff)).collect();
+            // Of 25 different ones for the shortest back-off and 256 for the longest.
+            assert!(pauses.len() > 10, "{pauses:?}");
+            let shortest = backoff * 3 / 4;
+            assert!(
+                pauses
+                    .iter()
+                    .all(|pause| *pause > shortest && *pause <= backoff),
+                "{pauses:?}"
+            );
+        }
     }
 }

@@ -111,13 +111,13 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
             members.key("tunnelKey");
             write_hex(&tunnel.tunnel_key.to_be_bytes(), members.out);
         }
-        if tunnel.tunnel_source_address.is_ipv4() {
-            members.address("tunnelSourceIPv4Address", tunnel.tunnel_source_address);
-            members.address(
-                "tunnelDestinationIPv4Address",
-                tunnel.tunnel_destination_address,
-            );
-        }
+        let [source, destination] = if tunnel.tunnel_source_address.is_ipv4() {
+            ["tunnelSourceIPv4Address", "tunnelDestinationIPv4Address"]
+        } else {
+            ["tunnelSourceIPv6Address", "tunnelDestinationIPv6Address"]
+        };
+        members.address(source, tunnel.tunnel_source_address);
+        members.address(destination, tunnel.tunnel_destination_address);
         members.number(
             "tunnelProtocolIdentifier",
             tunnel.tunnel_protocol_identifier.into(),
@@ -385,6 +385,7 @@ impl Members<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Tunnel;
 
     #[test]
     fn a_flow_record_is_a_json_object_between_braces() {
@@ -399,5 +400,30 @@ mod tests {
         assert_eq!(value["sourceIPv4Address"], "10.0.0.1");
         assert_eq!(value["octetDeltaCount"], u64::MAX);
         assert!(value.get("vlanId").is_none());
+    }
+
+    #[test]
+    fn a_tunnel_has_its_outer_addresses_in_either_family() {
+        for (family, source) in [
+            ("IPv4", Address::from_v4_bits(1)),
+            ("IPv6", Address::from_v6_bits(1 << 64)),
+        ] {
+            let record = FlowRecord {
+                tunnel: Some(Tunnel {
+                    tunnel_source_address: source,
+                    tunnel_destination_address: source,
+                    ..Tunnel::default()
+                }),
+                ..FlowRecord::default()
+            };
+            let mut out = vec![b'{'];
+            write_record(&record, &mut out);
+            out.push(b'}');
+            let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            for end in ["Source", "Destination"] {
+                let name = format!("tunnel{end}{family}Address");
+                assert_eq!(value[name], source.to_string());
+            }
+        }
     }
 }

@@ -54,18 +54,29 @@ type Scan = Arc<io::Result<NodeLinks>>;
 impl Scanner {
     /// Starts the thread, which ends at the stop.
     pub(super) fn start(with_routes: bool, stop: Stop) -> io::Result<Self> {
-        let scanner = Self::default();
-        let latest = Arc::clone(&scanner.latest);
         let events = LinkEvents::open()
             .inspect_err(
                 |error| tracing::warn!(%error, "interfaces are looked for every 10 s only"),
             )
             .ok();
+        Self::spawn(
+            move || !wait(&stop, events.as_ref()),
+            move || NodeLinks::scan(with_routes),
+        )
+    }
+
+    /// Starts a thread that scans each time that `is_due` returns true.
+    fn spawn(
+        is_due: impl Fn() -> bool + Send + 'static,
+        scan: impl Fn() -> io::Result<NodeLinks> + Send + 'static,
+    ) -> io::Result<Self> {
+        let scanner = Self::default();
+        let latest = Arc::clone(&scanner.latest);
         std::thread::Builder::new()
             .name("interfaces".to_owned())
             .spawn(move || {
-                while !wait(&stop, events.as_ref()) {
-                    let scan = NodeLinks::scan(with_routes);
+                while is_due() {
+                    let scan = scan();
                     *lock(&latest) = Some(Arc::new(scan));
                 }
             })?;
@@ -99,4 +110,54 @@ fn wait(stop: &Stop, events: Option<&LinkEvents>) -> bool {
     // What is reported from here on starts another scan.
     events.clear();
     stop.is_set()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+    use std::thread;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_scan_that_takes_long_does_not_hold_up_the_thread_that_takes_scans() {
+        let (begin, begun) = sync_channel(1);
+        let (finish, finished) = sync_channel(1);
+        let (due, is_due) = sync_channel(1);
+        let mut scanner = Scanner::spawn(
+            move || is_due.recv().is_ok(),
+            move || {
+                begin
+                    .send(thread::current().name().map(str::to_owned))
+                    .unwrap();
+                // A dump of the routes, until the test ends it.
+                finished.recv_timeout(PATIENCE).map_err(io::Error::other)?;
+                Ok(NodeLinks {
+                    links: Vec::new(),
+                    default_routes: vec![7],
+                })
+            },
+        )
+        .unwrap();
+        assert!(scanner.take().is_none(), "no scan was due");
+        for _ in 0..2 {
+            due.send(()).unwrap();
+            let scanning = begun.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(scanning.as_deref(), Some("interfaces"));
+            // The metering loop goes on during the scan.
+            for _ in 0..1000 {
+                assert!(scanner.take().is_none());
+            }
+            finish.send(()).unwrap();
+            let scan = std::iter::repeat_with(|| {
+                thread::yield_now();
+                scanner.take()
+            });
+            let scan = scan.flatten().next().unwrap();
+            assert_eq!(scan.as_ref().as_ref().unwrap().default_routes, [7]);
+            assert!(scanner.take().is_none(), "it was taken");
+        }
+    }
 }

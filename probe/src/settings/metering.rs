@@ -126,6 +126,7 @@ pub struct MeteringFlags {
 pub enum Learning {
     /// Where packets show it.
     Auto,
-    /// Not at all.
+    /// Not at all. Helm reads `off` without quotes as false.
+    #[value(alias = "false")]
     Off,
 }

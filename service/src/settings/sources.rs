@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::flags::is_list;
 use super::layer::Layer;
 use crate::exit::BadSettings;
-use crate::similar::similar;
+use crate::similar::{hint, similar};
 
 /// The argument of a setting.
 fn find<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {
@@ -41,12 +41,12 @@ pub(super) fn file(path: &Path, command: &Command) -> Result<Layer, BadSettings>
     for (key, value) in settings {
         let Some(argument) = find(command, &key) else {
             let keys = keys(command);
-            let hint = match similar(&key, keys.iter().copied()) {
-                Some(similar) => format!("; similar: {similar}"),
+            let end = match similar(&key, keys.iter().copied()) {
+                Some(similar) => hint(similar),
                 None => format!(": must be one of {}", keys.join(", ")),
             };
             return Err(BadSettings::new(format!(
-                "unknown setting {key:?} in {name:?}{hint}"
+                "unknown setting {key:?} in {name:?}{end}"
             )));
         };
         let values = match value {

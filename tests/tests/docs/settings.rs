@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use clap::{Arg, Args, Command};
+use clap::{Arg, ArgAction, Args, Command};
 use kipfix_service::settings::Daemon as _;
+use serde_json::{Value, json};
 
 use crate::generated::table;
 
@@ -52,32 +53,71 @@ pub(crate) fn page() -> String {
     text
 }
 
-/// The schema of the chart's values, with the keys of the settings of the probe and of the collector.
+/// The schema of the chart's values, with the keys of the settings of the probe and of the collector, and
+/// the allowed values of those that have a list of them.
 pub(crate) fn values_schema(text: &str) -> String {
-    let mut names = [
-        names::<kipfix_probe::settings::Settings>(),
-        names::<kipfix_collector::settings::Settings>(),
+    const KEYS: &str = r#""propertyNames": {"enum": ["#;
+    const VALUES: &str = r#""properties": {""#;
+    let mut commands = [
+        kipfix_probe::settings::Settings::augment_args(Command::new("")),
+        kipfix_collector::settings::Settings::augment_args(Command::new("")),
     ]
     .into_iter();
-    let line = |line: &str| match line.split_once(r#""propertyNames": {"enum": ["#) {
-        Some((indent, _)) => {
-            let names = names.next().expect("two lists of settings");
-            format!("{indent}\"propertyNames\": {{\"enum\": {names}}},\n")
+    let mut values = None;
+    let line = |line: &str| {
+        if let Some((indent, _)) = line.split_once(KEYS) {
+            let command = commands.next().expect("two lists of settings");
+            values = Some(allowed_values(&command));
+            format!(
+                "{indent}\"propertyNames\": {{\"enum\": {}}},\n",
+                keys(&command)
+            )
+        } else if let Some((indent, _)) = line.split_once(VALUES) {
+            let values = values.take().expect("a line after that of the keys");
+            format!("{indent}\"properties\": {values},\n")
+        } else {
+            format!("{line}\n")
         }
-        None => format!("{line}\n"),
     };
     let text: String = text.lines().map(line).collect();
-    assert_eq!(names.next(), None, "a list of settings is missing");
+    assert!(commands.next().is_none(), "a list of settings is missing");
+    assert_eq!(values, None, "allowed values are missing");
     text
 }
 
-fn names<S: Args>() -> String {
-    let command = S::augment_args(Command::new(""));
-    let names: BTreeSet<&str> = command
-        .get_arguments()
-        .map(|argument| argument.get_id().as_str())
-        .collect();
-    serde_json::to_string(&names).expect("a list of texts")
+fn keys(command: &Command) -> String {
+    let arguments = command.get_arguments();
+    let keys: BTreeSet<&str> = arguments.map(|a| a.get_id().as_str()).collect();
+    json!(keys).to_string()
+}
+
+/// The allowed values of settings that have a list of them. An unset value is null, and helm reads `off`
+/// without quotes as false.
+fn allowed_values(command: &Command) -> String {
+    let mut settings = serde_json::Map::new();
+    for argument in command.get_arguments() {
+        let values = argument.get_possible_values();
+        let mut names: Vec<Value> = values.iter().map(|value| json!(value.get_name())).collect();
+        if names.is_empty() || names == ["true", "false"] {
+            continue;
+        }
+        if values.iter().any(|value| value.matches("false", false)) {
+            names.push(json!(false));
+        }
+        let mut schema = if matches!(argument.get_action(), ArgAction::Append) {
+            json!({"items": {"enum": names}, "type": ["array", "null"]})
+        } else {
+            names.push(Value::Null);
+            json!({"enum": names})
+        };
+        let help = argument
+            .get_help()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        schema["description"] = json!(help.split_whitespace().collect::<Vec<_>>().join(" "));
+        settings.insert(argument.get_id().to_string(), schema);
+    }
+    Value::Object(settings).to_string()
 }
 
 /// A subcommand. Its flags are not settings.

@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use kipfix_service::similar::similar;
+use kipfix_service::similar::{hint, similar};
 
 use super::{ExpressionError, MAX_DEPTH, MAX_OCTETS};
 use crate::aggregate::field::{Field, Quoted};
@@ -442,8 +442,8 @@ fn unknown(name: &str, has_key: bool) -> String {
         _ => {
             let names: Vec<String> = Field::all().map(|field| field.to_string()).collect();
             let similar = similar(name, names.iter().map(String::as_str));
-            let hint = similar.map(|similar| format!("; similar: {similar}"));
-            format!("unknown field {name}{}", hint.unwrap_or_default())
+            let hint = similar.map(hint).unwrap_or_default();
+            format!("unknown field {name}{hint}")
         }
     }
 }

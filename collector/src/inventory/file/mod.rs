@@ -212,6 +212,7 @@ fn add_pod(writer: &mut IndexWriter, entry: &PodEntry, kept: &KeptLabels) -> Res
         node,
         topology: None,
         labels: kept_labels(writer, &entry.labels, &kept.pods),
+        external_address: None,
     };
     let id = writer.add_endpoint(pod);
     for address in &entry.addresses {

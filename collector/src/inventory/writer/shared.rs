@@ -150,6 +150,7 @@ impl IndexWriter {
             node,
             topology,
             labels,
+            external_address: None,
         }
     }
 }

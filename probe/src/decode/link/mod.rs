@@ -228,6 +228,11 @@ fn packet_or_frame(
 ) -> Result<Network<'_>, Undecodable> {
     let framed = pseudowire(data, vlan_id);
     let is_frame = match &framed {
+        Ok(network) if ip_header::has_ipv4_checksum(network.packet) => true,
+        // Nearly all lengths are possible for IPv6, but that of the packet is a coincidence.
+        Ok(network) if version == Version::V6 => {
+            ip_header::may_begin(network.packet, 0) && !ip_header::is_whole_ipv6(data)
+        }
         Ok(network) if ip_header::is_recognized(network.packet, 0) => true,
         Ok(network) => ip_header::may_begin(network.packet, 0) && !ip_header::may_begin(data, 0),
         // Ethernet and IPv4, as in every ARP packet of a LAN.

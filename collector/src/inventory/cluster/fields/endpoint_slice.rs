@@ -10,8 +10,16 @@ use super::parse::{address, distinct, milliseconds, or_default, port};
 use crate::inventory::address_key::TransportPort;
 use crate::inventory::cluster::uid::uid;
 
-/// Label with the name of the Service.
-const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+/// Label with the name of the Service, and the domain of its DNS name after the namespace. A slice that
+/// the Multi-Cluster Services API makes for the endpoints of other clusters can also have the name of a
+/// Service that it makes for them.
+const SERVICE_LABELS: [(&str, &str); 2] = [
+    (
+        "multicluster.kubernetes.io/service-name",
+        "svc.clusterset.local",
+    ),
+    ("kubernetes.io/service-name", "svc"),
+];
 
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = discovery::EndpointSlice)]
@@ -48,9 +56,8 @@ struct SlicePort {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct EndpointSliceFields {
     pub(in super::super) uid: u128,
-    pub(in super::super) namespace: String,
-    /// The Service that the slice belongs to. Empty if it belongs to none.
-    pub(in super::super) service: String,
+    /// DNS name of the Service that the slice belongs to. Empty if it belongs to none.
+    pub(in super::super) dns_name: String,
     /// Addresses that no object of the cluster stands for, of a Service without a selector. An
     /// example is the Service `kubernetes` of a managed control plane.
     pub(in super::super) addresses: Vec<Address>,
@@ -67,7 +74,12 @@ impl EndpointSlice {
             endpoints,
             ports,
         } = self;
-        let labels = metadata.labels.as_ref();
+        let labels = metadata.labels.unwrap_or_default();
+        let namespace = metadata.namespace.unwrap_or_default();
+        let service = SERVICE_LABELS.iter().find_map(|(label, domain)| {
+            let service = labels.get(*label).filter(|name| !name.is_empty())?;
+            Some(format!("{service}.{namespace}.{domain}"))
+        });
         let external = endpoints.iter().filter(|one| one.target_ref.is_none());
         let addresses = external.flat_map(|one| &one.addresses);
         let has_all_ports = ports.iter().any(|one| one.port.is_none());
@@ -77,14 +89,11 @@ impl EndpointSlice {
         });
         let created = metadata.creation_timestamp.as_ref();
         EndpointSliceFields {
-            service: labels
-                .and_then(|labels| labels.get(SERVICE_LABEL).cloned())
-                .unwrap_or_default(),
+            dns_name: service.unwrap_or_default(),
             addresses: distinct(addresses.filter_map(|text| address(text))),
             ports: distinct(ports),
             created: created.and_then(milliseconds).unwrap_or_default(),
             uid: uid(metadata.uid.as_deref().unwrap_or_default()),
-            namespace: metadata.namespace.unwrap_or_default(),
         }
     }
 }
@@ -116,7 +125,23 @@ mod tests {
             fields.ports,
             [port("TCP", 5432).unwrap(), port("", 9000).unwrap()]
         );
-        assert_eq!((&*fields.namespace, &*fields.service), ("shop", "billing"));
+        assert_eq!(fields.dns_name, "billing.shop.svc");
+    }
+
+    #[test]
+    fn an_imported_service_has_its_name_in_the_cluster_set() {
+        for labels in [
+            r#""multicluster.kubernetes.io/service-name": "billing""#,
+            r#""multicluster.kubernetes.io/service-name": "billing",
+                "kubernetes.io/service-name": "derived-1c2b3d""#,
+        ] {
+            let fields = fields(&format!(
+                r#"{{"metadata": {{"namespace": "shop", "uid": "5", "labels": {{{labels}}}}},
+                "endpoints": [{{"addresses": ["10.200.1.7"]}}], "ports": []}}"#
+            ));
+            assert_eq!(fields.dns_name, "billing.shop.svc.clusterset.local");
+            assert_eq!(fields.addresses, [address("10.200.1.7").unwrap()]);
+        }
     }
 
     #[test]

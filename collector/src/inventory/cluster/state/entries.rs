@@ -148,7 +148,7 @@ pub(super) struct EgressEntry {
     pub(super) list: u32,
 }
 
-/// A Service, or an EndpointSlice with external addresses.
+/// A Service, or an external address of an EndpointSlice.
 #[derive(Debug)]
 pub(super) struct KeyedEntry {
     pub(super) endpoint: EndpointId,

@@ -54,7 +54,7 @@ pub(super) struct ClusterState {
     /// The Node object of each node.
     node_objects: Map<NodeId, u128>,
     services: Map<u128, KeyedEntry>,
-    slices: Map<u128, KeyedEntry>,
+    slices: Map<u128, Map<Address, KeyedEntry>>,
     claims: Map<u128, ResourceClaim>,
     /// Namespaces and the number of the latest list with each.
     namespaces: Map<Arc<str>, u32>,
@@ -242,7 +242,9 @@ impl ClusterState {
                 }
             }
             ResourceKind::EndpointSlices => {
-                for uid in unlisted(&self.slices, |slice| slice.list != list) {
+                for uid in unlisted(&self.slices, |slice| {
+                    slice.values().all(|one| one.list != list)
+                }) {
                     self.slice_deleted(uid);
                 }
             }

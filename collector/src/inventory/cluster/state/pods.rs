@@ -172,6 +172,7 @@ impl ClusterState {
             node,
             topology: self.writer.topology(&fields.zone, &fields.region),
             labels: self.writer.labels(pairs(&fields.labels)),
+            external_address: None,
         }
     }
 

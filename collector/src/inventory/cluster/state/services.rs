@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use flowproto::Address;
+
 use super::ClusterState;
 use super::context::UpdateContext;
-use super::entries::KeyedEntry;
-use crate::inventory::address_key::AddressKey;
+use super::entries::{KeyedEntry, Map};
+use crate::inventory::address_key::{AddressKey, TransportPort};
 use crate::inventory::cluster::fields::{EndpointSliceFields, ServiceFields};
 use crate::inventory::endpoint::{Endpoint, EndpointKind};
 
@@ -37,33 +39,49 @@ impl ClusterState {
     }
 
     /// An EndpointSlice was created or has changed. Its external addresses have the DNS name of the
-    /// Service.
+    /// Service. Each of them is an endpoint, because their attributes can differ.
     pub(super) fn slice(&mut self, fields: EndpointSliceFields, context: UpdateContext) {
-        if fields.addresses.is_empty() || fields.service.is_empty() {
-            self.slice_deleted(fields.uid);
-            return;
+        let mut before = self.slices.remove(&fields.uid).unwrap_or_default();
+        let mut entries = Map::default();
+        if !fields.dns_name.is_empty() {
+            for address in &fields.addresses {
+                let entry = before
+                    .remove(address)
+                    .unwrap_or_else(|| self.external_entry(&fields.dns_name, *address));
+                let keys = external_keys(*address, &fields.ports);
+                let entry = self.replace_keys(entry, keys, fields.created, context);
+                entries.insert(*address, entry);
+            }
         }
-        let before = self.slices.remove(&fields.uid);
-        let before = before.unwrap_or_else(|| {
-            let name = format!("{}.{}.svc", fields.service, fields.namespace);
-            let name = self.writer.intern(&name);
-            let endpoint = Endpoint {
-                kind: EndpointKind::External,
-                workload_kind: self.writer.intern("External"),
-                workload_name: Arc::clone(&name),
-                name,
-                ..Endpoint::default()
-            };
-            KeyedEntry::of(self.writer.add_endpoint(endpoint))
-        });
-        let entry = self.replace_keys(before, slice_keys(&fields), fields.created, context);
-        self.slices.insert(fields.uid, entry);
+        self.remove_external(before);
+        if !entries.is_empty() {
+            self.slices.insert(fields.uid, entries);
+        }
     }
 
     /// An EndpointSlice was deleted.
     pub(super) fn slice_deleted(&mut self, uid: u128) {
         let deleted = self.slices.remove(&uid);
-        self.remove_keys(deleted);
+        self.remove_external(deleted.unwrap_or_default());
+    }
+
+    fn external_entry(&mut self, dns_name: &str, address: Address) -> KeyedEntry {
+        let name = self.writer.intern(dns_name);
+        let endpoint = Endpoint {
+            kind: EndpointKind::External,
+            workload_kind: self.writer.intern("External"),
+            workload_name: Arc::clone(&name),
+            name,
+            external_address: Some(Box::new(address)),
+            ..Endpoint::default()
+        };
+        KeyedEntry::of(self.writer.add_endpoint(endpoint))
+    }
+
+    fn remove_external(&mut self, deleted: Map<Address, KeyedEntry>) {
+        for entry in deleted.into_values() {
+            self.remove_keys(Some(entry));
+        }
     }
 
     fn replace_keys(
@@ -115,15 +133,9 @@ fn service_keys(fields: &ServiceFields) -> Box<[AddressKey]> {
         .collect()
 }
 
-/// Returns the external addresses of a Service, and its ports on them: another Service can lead to
-/// the same address.
-fn slice_keys(fields: &EndpointSliceFields) -> Box<[AddressKey]> {
-    let addresses = fields.addresses.iter();
-    addresses
-        .flat_map(|address| {
-            let ports = fields.ports.iter();
-            let ports = ports.map(|port| AddressKey::port(*address, *port));
-            ports.chain([AddressKey::address(*address)])
-        })
-        .collect()
+/// Returns an external address of a Service, and its ports on it: another Service can lead to the same
+/// address.
+fn external_keys(address: Address, ports: &[TransportPort]) -> Box<[AddressKey]> {
+    let ports = ports.iter().map(|port| AddressKey::port(address, *port));
+    ports.chain([AddressKey::address(address)]).collect()
 }

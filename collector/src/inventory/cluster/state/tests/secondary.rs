@@ -107,7 +107,7 @@ fn a_pod_keeps_a_claimed_address_that_a_service_without_selector_leads_to() {
     let mut cluster = Scenario::new();
     let slice = EndpointSliceFields {
         uid: uid("slice"),
-        service: "cnf".into(),
+        dns_name: "cnf.shop.svc".into(),
         addresses: addresses(&["192.168.77.4", "192.168.77.5"]),
         ..EndpointSliceFields::default()
     };
@@ -115,10 +115,10 @@ fn a_pod_keeps_a_claimed_address_that_a_service_without_selector_leads_to() {
     cluster.changed(claiming("cnf", &["10.1.0.1"], &["192.168.77.4"]));
     cluster.assert_owners(&[
         ("192.168.77.4", 110, "cnf"),
-        ("192.168.77.5", 110, "cnf..svc"),
+        ("192.168.77.5", 110, "cnf.shop.svc"),
     ]);
     cluster.at(200).changed(claiming("cnf", &["10.1.0.1"], &[]));
-    cluster.assert_owners(&[("192.168.77.4", 201 + KEPT, "cnf..svc")]);
+    cluster.assert_owners(&[("192.168.77.4", 201 + KEPT, "cnf.shop.svc")]);
 }
 
 #[test]

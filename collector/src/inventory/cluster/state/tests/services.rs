@@ -11,8 +11,7 @@ fn external(name: &str, shared: &[&str], port: u16) -> ServiceFields {
 fn slice(service: &str, slice_addresses: &[&str], ports: &[u16]) -> EndpointSliceFields {
     EndpointSliceFields {
         uid: uid(&format!("slice {service}")),
-        namespace: "shop".into(),
-        service: service.into(),
+        dns_name: format!("{service}.shop.svc"),
         addresses: addresses(slice_addresses),
         ports: ports.iter().map(|port| tcp(*port)).collect(),
         created: 0,
@@ -105,6 +104,29 @@ fn an_external_address_has_the_name_of_the_service_that_leads_there() {
     // All endpoints are pods now.
     cluster.at(300).changed(slice("database", &[], &[5432]));
     cluster.assert_owners(&[("203.0.113.8", 301 + KEPT, "")]);
+}
+
+#[test]
+fn each_external_address_of_a_service_is_an_endpoint_with_that_address() {
+    let mut cluster = Scenario::new();
+    let both = ["203.0.113.7", "2001:db8::7"];
+    cluster.at(100).changed(slice("database", &both, &[5432]));
+    let own_address = |cluster: &mut Scenario, address: &str| {
+        let (index, found) = cluster.found(address, 5432, 110);
+        let own = index.endpoint(found.endpoint).external_address.as_deref();
+        (found.endpoint, own.copied())
+    };
+    let found = both.map(|address| own_address(&mut cluster, address));
+    assert_eq!(
+        found.map(|(_, address)| address.unwrap()).to_vec(),
+        addresses(&both)
+    );
+    // The endpoint of an address that stays is the same one.
+    cluster
+        .at(105)
+        .changed(slice("database", &["2001:db8::7", "2001:db8::8"], &[5432]));
+    assert_eq!(own_address(&mut cluster, "2001:db8::7"), found[1]);
+    assert_ne!(own_address(&mut cluster, "2001:db8::8").0, found[1].0);
 }
 
 #[test]
