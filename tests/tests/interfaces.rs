@@ -1,6 +1,7 @@
 //! Interfaces that come and go while the probe captures others.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -97,4 +98,69 @@ fn an_interface_is_captured_when_it_appears_and_the_others_lose_nothing_when_it_
         .filter(|record: &Value| record["sourceTransportPort"] == 4000)
         .map(|record| record["packetDeltaCount"].as_u64().unwrap());
     assert_eq!(packets.sum::<u64>(), 4000, "{text}");
+}
+
+/// The CPU time of each thread of a process by its name, in clock ticks.
+fn thread_ticks(pid: u32) -> HashMap<String, u64> {
+    let mut ticks = HashMap::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+        // The name is in parentheses; the 14th and 15th fields are user and system time.
+        let Some((name, rest)) = stat.split_once(") ") else {
+            continue;
+        };
+        let name = name.split_once('(').unwrap().1.to_owned();
+        let times = rest.split(' ').skip(11).take(2);
+        let times = times.map(|text| text.parse::<u64>().unwrap());
+        *ticks.entry(name).or_default() += times.sum::<u64>();
+    }
+    ticks
+}
+
+#[test]
+fn the_routes_of_a_full_table_are_not_read_by_the_metering_thread() {
+    if missing(&["ip"]) || netns::missing() {
+        return;
+    }
+    let _turn = take_turn();
+    let (node, peer) = (Namespace::new("routes"), Namespace::new("router"));
+    netns::link((&node, "uplink0"), (&peer, "eth0"));
+    let on_node = |line: &str| netns::run(&format!("ip -n {} {line}", node.name()));
+    on_node("addr add 192.0.2.1/24 dev uplink0");
+    on_node("route add default via 192.0.2.2");
+    let all =
+        (0..=u16::MAX).map(|at| format!("route add blackhole 10.{}.{}.0/24\n", at >> 8, at & 255));
+    let mut batch = node.command("ip -batch -");
+    let output = program::feed(&mut batch, &all.collect::<String>());
+    assert!(output.status.success(), "{output:?}");
+
+    let mut probe = node.ours("kipfix-probe");
+    // Without --interface, those with a default route are captured.
+    let probe = probe.args(["--export", "stdout:", "--admin", ADMIN]);
+    let probe = Running::start(probe.stdout(Stdio::null()).stderr(Stdio::null()));
+    wait_for(&node, 1);
+    let before = thread_ticks(probe.pid());
+    let ticks = || {
+        let mut ticks = thread_ticks(probe.pid());
+        for (name, count) in &mut ticks {
+            *count = count.saturating_sub(*before.get(name).unwrap_or(&0));
+        }
+        let scanning = ticks.remove("interfaces").unwrap_or_default();
+        (scanning, ticks)
+    };
+    // Changes of the routes start scans.
+    let scanned = || {
+        on_node("route add blackhole 172.16.0.0/24");
+        on_node("route del blackhole 172.16.0.0/24");
+        ticks().0 >= 40
+    };
+    assert!(
+        program::eventually(program::PATIENCE, scanned),
+        "{:?}",
+        ticks()
+    );
+    let (scanning, others) = ticks();
+    let others: u64 = others.values().sum();
+    assert!(others * 2 < scanning, "{scanning} {:?}", ticks());
+    assert_eq!(probe.terminate().0, Some(0));
 }
