@@ -39,19 +39,22 @@ impl TlsFiles {
         settings: [(&str, Option<&PathBuf>); 3],
     ) -> Result<Option<Self>, BadSettings> {
         let [(cert_name, cert), (key_name, key), (ca_name, client_ca)] = settings;
-        let needs = |name: &str, others: &str| BadSettings::new(format!("{name}: needs {others}"));
+        let needs = |name: &str, file: &PathBuf, others: &str| {
+            let file = file.display();
+            BadSettings::new(format!("invalid {name} \"{file}\": needs {others}"))
+        };
         match (cert, key) {
             (Some(cert), Some(key)) => Ok(Some(Self {
                 cert: cert.clone(),
                 key: key.clone(),
                 client_ca: client_ca.cloned(),
             })),
-            (Some(_), None) => Err(needs(cert_name, key_name)),
-            (None, Some(_)) => Err(needs(key_name, cert_name)),
-            (None, None) if client_ca.is_some() => {
-                Err(needs(ca_name, &format!("{cert_name} and {key_name}")))
-            }
-            (None, None) => Ok(None),
+            (Some(cert), None) => Err(needs(cert_name, cert, key_name)),
+            (None, Some(key)) => Err(needs(key_name, key, cert_name)),
+            (None, None) => client_ca.map_or(Ok(None), |client_ca| {
+                let both = format!("{cert_name} and {key_name}");
+                Err(needs(ca_name, client_ca, &both))
+            }),
         }
     }
 }
@@ -301,13 +304,13 @@ mod tests {
         assert_eq!(files.client_ca.as_ref(), Some(&file));
         assert_eq!(of(true, true, false).unwrap().unwrap().client_ca, None);
         let error = of(true, false, true).unwrap_err();
-        assert_eq!(error, "http_tls_cert: needs http_tls_key");
+        assert_eq!(error, "invalid http_tls_cert \"f\": needs http_tls_key");
         let error = of(false, true, false).unwrap_err();
-        assert_eq!(error, "http_tls_key: needs http_tls_cert");
+        assert_eq!(error, "invalid http_tls_key \"f\": needs http_tls_cert");
         let error = of(false, false, true).unwrap_err();
         assert_eq!(
             error,
-            "http_client_ca: needs http_tls_cert and http_tls_key"
+            "invalid http_client_ca \"f\": needs http_tls_cert and http_tls_key"
         );
     }
 
