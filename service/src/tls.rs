@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{CertificateError, Error, InconsistentKeys, RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig};
 
+use crate::client_verifier::ClientVerifier;
 use crate::exit::BadSettings;
 use crate::file_stamp::FileStamp;
 use crate::sync::lock;
+use crate::tls_error::describe;
 
 /// Minimum interval between two checks of the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -216,17 +218,19 @@ fn config(files: &TlsFiles, clients: ClientCertificates) -> Result<ServerConfig,
         Some(path) => {
             let unusable =
                 |error: &dyn Display| format!("cannot use client-ca={}: {error}", path.display());
+            let trusted = certificates(path).map_err(|error| unusable(&error))?;
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(path).map_err(|error| unusable(&error))? {
-                roots.add(certificate).map_err(|error| unusable(&error))?;
+            for certificate in &trusted {
+                let added = roots.add(certificate.clone());
+                added.map_err(|error| unusable(&error))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
             let verifier = match clients {
                 ClientCertificates::Required => verifier,
                 ClientCertificates::Optional => verifier.allow_unauthenticated(),
             };
-            let verifier = verifier.build().map_err(|error| unusable(&error))?;
-            builder.with_client_cert_verifier(verifier)
+            let signed = verifier.build().map_err(|error| unusable(&error))?;
+            builder.with_client_cert_verifier(Arc::new(ClientVerifier { signed, trusted }))
         }
     };
     let chain = certificates(&files.cert)
@@ -259,25 +263,6 @@ fn unread(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
         pem::Error::NoItemsFound => "it has no private key".to_owned(),
-        error => error.to_string(),
-    }
-}
-
-/// What is wrong, for operators: the two mistakes of a certificate that are made most often in their own words.
-#[must_use]
-pub fn describe(error: &Error) -> String {
-    match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            "the key is not that of the certificate".to_owned()
-        }
-        // The library has no variant of its own for it.
-        Error::InvalidCertificate(CertificateError::Other(reason))
-            if format!("{reason:?}").contains("CaUsedAsEndEntity") =>
-        {
-            "invalid peer certificate: it is that of an authority (CA:TRUE), and not one for a server that an \
-             authority has signed"
-                .to_owned()
-        }
         error => error.to_string(),
     }
 }

@@ -232,7 +232,8 @@ fn a_list_is_replaced_as_a_whole_by_any_layer() {
     assert_eq!(lists(file, environment, &[]), ["ens5", "ens6"]);
     assert_eq!(lists(file, environment, &["--interface=eth9"]), ["eth9"]);
     // A list in JSON, for items with commas. A pattern is none.
-    let cases: [(&[(&str, &str)], &[&str]); 3] = [
+    type Variables = [(&'static str, &'static str)];
+    let cases: [(&Variables, &[&str]); 3] = [
         (
             &[("KIPFIX_PROBE__INTERFACE", r#"["a,b", "c"]"#)],
             &["a,b", "c"],
