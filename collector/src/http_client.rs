@@ -1,5 +1,7 @@
 //! An HTTP client for JSON: of engines that keep history, and of the API of another collector.
 
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use hyper_util::rt::TokioExecutor;
 use kipfix_export::tls::Credentials;
 use kipfix_export::url::Login;
 use kipfix_service::secret;
+use kipfix_service::tls_error::describe;
 use url::Url;
 
 /// Maximum octets of a response.
@@ -179,8 +182,16 @@ fn server_of(url: &Url) -> String {
 /// The innermost cause has the reason.
 fn reason(error: hyper_util::client::legacy::Error) -> anyhow::Error {
     let error = anyhow::Error::new(error);
-    match error.chain().last() {
-        Some(cause) => anyhow!("{cause}"),
-        None => error,
+    let Some(cause) = error.chain().last() else {
+        return error;
+    };
+    // An error of TLS is in errors of reading and writing.
+    let mut inner: &(dyn Error + 'static) = cause;
+    while let Some(next) = inner.downcast_ref().and_then(io::Error::get_ref) {
+        inner = next;
+    }
+    match inner.downcast_ref() {
+        Some(of_tls) => anyhow!("{}", describe(of_tls)),
+        None => anyhow!("{cause}"),
     }
 }

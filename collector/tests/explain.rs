@@ -93,7 +93,7 @@ fn conflicting_settings_are_refused() {
         .output()
         .unwrap();
     assert_eq!(alone.status.code(), Some(64));
-    assert!(text(&alone.stderr).contains("explain: only allowed with read"));
+    assert!(text(&alone.stderr).contains("invalid explain true: only allowed with read"));
     for more in [
         ["--flow-log", "stdout:"],
         ["--http", "127.0.0.1:0"],
@@ -102,7 +102,7 @@ fn conflicting_settings_are_refused() {
         let output = explain(&file(), &more);
         assert_eq!(output.status.code(), Some(64), "{more:?}");
         assert!(
-            text(&output.stderr).contains("explain: not allowed with"),
+            text(&output.stderr).contains("invalid explain true: not allowed with"),
             "{}",
             text(&output.stderr)
         );

@@ -51,7 +51,8 @@ impl<E: Encoding> FileExporter<E> {
     /// Opens the file.
     ///
     /// # Errors
-    /// The file cannot be created.
+    /// The file cannot be created, or there is something else than a regular file: a device, for example,
+    /// which the complete file would replace.
     pub fn new(
         path: PathBuf,
         rotation: Rotation,
@@ -59,6 +60,9 @@ impl<E: Encoding> FileExporter<E> {
         counters: TargetCounters,
         now_milliseconds: u64,
     ) -> io::Result<Self> {
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(io::Error::other("not a regular file"));
+        }
         let mut target = Self {
             encoding,
             rotated: RotatedFiles::new(path.clone()),
@@ -301,6 +305,21 @@ mod tests {
             ["flows.ipfix", "flows.ipfix.interrupted"]
         );
         assert_eq!((counters.sent(), counters.total_lost()), (1, 0));
+    }
+
+    #[test]
+    fn a_device_or_a_folder_is_not_replaced_by_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let device = folder.path().join("device");
+        // What a device is, too: neither a regular file nor a folder.
+        let _socket = std::os::unix::net::UnixListener::bind(&device).unwrap();
+        for path in [device.as_path(), folder.path()] {
+            let counters = TargetCounters::for_tests();
+            let path = path.to_owned();
+            let target = FileExporter::new(path, Rotation::default(), Plain, counters, 1);
+            assert_eq!(target.unwrap_err().to_string(), "not a regular file");
+        }
+        assert_eq!(names(folder.path()), ["device"]);
     }
 
     #[test]

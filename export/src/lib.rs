@@ -27,6 +27,7 @@ pub mod own_endpoints;
 pub mod queued;
 mod rate_limit;
 pub mod rotation;
+mod server_verifier;
 pub mod session;
 pub mod shutdown;
 pub mod spread;

@@ -80,6 +80,19 @@ pub struct Remote {
 }
 
 impl Target {
+    /// Parses a URL.
+    ///
+    /// # Errors
+    /// The problem, and what a URL of this scheme looks like.
+    pub fn parse(text: &str) -> Result<Self, (String, &'static str)> {
+        let (kind, profile) = parsed(text).map_err(|problem| (problem, form(text)))?;
+        Ok(Self {
+            text: text.to_owned(),
+            kind,
+            profile,
+        })
+    }
+
     /// The remote host, if the target has one.
     #[must_use]
     pub const fn remote(&self) -> Option<&Remote> {
@@ -111,16 +124,10 @@ impl FromStr for Target {
     type Err = BadSettings;
 
     fn from_str(text: &str) -> Result<Self, BadSettings> {
-        let (kind, profile) = parsed(text).map_err(|problem| {
-            let form = form(text);
+        Self::parse(text).map_err(|(problem, form)| {
             BadSettings::new(format!(
-                "invalid export target {text:?}: {problem}: must be {form}"
+                "invalid export target {text:?}: {problem}; must be {form}"
             ))
-        })?;
-        Ok(Self {
-            text: text.to_owned(),
-            kind,
-            profile,
         })
     }
 }
@@ -243,7 +250,7 @@ impl Parameters {
     /// The parameters of a query. Those of `scheme` are `allowed`.
     fn of(query: &str, allowed: &[&str], scheme: &str) -> Result<Self, String> {
         let mut parameters = Self::default();
-        for parameter in Parameter::all(query) {
+        for parameter in Parameter::each_once(query)? {
             let name = parameter.name();
             if !allowed.contains(&name) || !parameters.take(&parameter)? {
                 return Err(format!("unknown parameter {name:?} of {scheme}"));

@@ -15,6 +15,7 @@ use rustls::{
 };
 
 use crate::counters::ConnectionFailure;
+use crate::server_verifier::ServerVerifier;
 
 /// The PEM files of a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,16 +37,18 @@ impl Credentials {
         &self,
         versions: &[&'static SupportedProtocolVersion],
     ) -> anyhow::Result<ClientConfig> {
-        self.config_with(self.roots()?, versions)
+        self.config_with(self.trusted()?, versions)
     }
 
-    /// The certificate authorities. The system can have none.
-    fn roots(&self) -> anyhow::Result<RootCertStore> {
+    /// The certificate authorities, and their certificates if they are not those of the system, which can
+    /// have none.
+    fn trusted(&self) -> anyhow::Result<(RootCertStore, Vec<CertificateDer<'static>>)> {
         let mut roots = RootCertStore::empty();
+        let mut trusted = Vec::new();
         let Some(path) = &self.ca else {
             let system = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(system.certs);
-            return Ok(roots);
+            return Ok((roots, trusted));
         };
         let shown = path.display();
         let certificates = CertificateDer::pem_file_iter(path)
@@ -53,6 +56,7 @@ impl Credentials {
         for certificate in certificates {
             let certificate =
                 certificate.with_context(|| format!("ca {shown} is not a PEM file"))?;
+            trusted.push(certificate.clone());
             roots
                 .add(certificate)
                 .with_context(|| format!("ca {shown} has no usable certificate"))?;
@@ -60,18 +64,24 @@ impl Credentials {
         if roots.is_empty() {
             bail!("ca {shown} has no certificate");
         }
-        Ok(roots)
+        Ok((roots, trusted))
     }
 
     fn config_with(
         &self,
-        roots: RootCertStore,
+        (roots, trusted): (RootCertStore, Vec<CertificateDer<'static>>),
         versions: &[&'static SupportedProtocolVersion],
     ) -> anyhow::Result<ClientConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)?
-            .with_root_certificates(roots);
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions)?;
+        let builder = if trusted.is_empty() {
+            builder.with_root_certificates(roots)
+        } else {
+            let verifier = ServerVerifier::new(roots, trusted, provider)?;
+            let builder = builder.dangerous();
+            builder.with_custom_certificate_verifier(Arc::new(verifier))
+        };
         let (Some(cert), Some(key)) = (&self.cert, &self.key) else {
             return Ok(builder.with_no_client_auth());
         };
@@ -93,11 +103,11 @@ impl Credentials {
 /// # Errors
 /// A file cannot be read or used, or there are no certificate authorities.
 pub fn client(credentials: &Credentials, host: &str) -> anyhow::Result<ClientConnection> {
-    let roots = credentials.roots()?;
-    if roots.is_empty() {
+    let trusted = credentials.trusted()?;
+    if trusted.0.is_empty() {
         bail!("the system has no certificate authorities: set ?ca=FILE");
     }
-    let mut config = credentials.config_with(roots, &[&rustls::version::TLS13])?;
+    let mut config = credentials.config_with(trusted, &[&rustls::version::TLS13])?;
     // Every connection is verified in full.
     config.resumption = Resumption::disabled();
     let name = match host.parse::<IpAddr>() {

@@ -35,6 +35,22 @@ impl<'a> Parameter<'a> {
         })
     }
 
+    /// Returns the parameters of a query that has each of them once.
+    ///
+    /// # Errors
+    /// A name is repeated.
+    pub fn each_once(query: &'a str) -> Result<Vec<Self>, String> {
+        let mut parameters: Vec<Self> = Vec::new();
+        for parameter in Self::all(query) {
+            let name = parameter.name;
+            if parameters.iter().any(|earlier| earlier.name == name) {
+                return Err(format!("parameter {name:?} more than once"));
+            }
+            parameters.push(parameter);
+        }
+        Ok(parameters)
+    }
+
     /// Returns the name.
     #[must_use]
     pub const fn name(&self) -> &'a str {
@@ -239,6 +255,13 @@ mod tests {
             .map(|parameter| format!("{} {}", parameter.name(), parameter.text()))
             .collect();
         assert_eq!(all, ["user a&b", "key /k+1%", "tls "]);
+    }
+
+    #[test]
+    fn a_repeated_parameter_is_refused() {
+        assert_eq!(Parameter::each_once("a=1&b=1&").unwrap().len(), 2);
+        let error = Parameter::each_once("a=1&b=1&a=2").unwrap_err();
+        assert_eq!(error, "parameter \"a\" more than once");
     }
 
     #[test]

@@ -67,11 +67,11 @@ impl Sampling {
     /// The N of "one packet of N is metered", rounded down; 1 without sampling.
     #[must_use]
     pub fn population(self) -> u32 {
-        let interval = self.interval.max(1);
-        interval
-            .saturating_add(self.space)
-            .checked_div(interval)
-            .unwrap_or(1)
+        let interval = u64::from(self.interval.max(1));
+        let all = interval.saturating_add(self.space.into());
+        // `hash:4` selects 2³⁰ of 2³² hashes: the sum needs more than 32 bits.
+        let population = all.checked_div(interval).unwrap_or(1);
+        u32::try_from(population).unwrap_or(u32::MAX)
     }
 
     /// Each packet is metered with this probability, > 0 and ≤ 1 (311 `samplingProbability`).
@@ -134,6 +134,7 @@ mod tests {
         );
         assert_eq!(Sampling::one_in(0), Sampling::NONE);
         assert_eq!(Sampling::one_in(u32::MAX).scale(u64::MAX), u64::MAX);
+        assert_eq!(Sampling::one_in(u32::MAX).population(), u32::MAX);
     }
 
     #[test]

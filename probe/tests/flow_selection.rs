@@ -94,12 +94,15 @@ impl RecordSink for Collected {
 
 #[test]
 fn the_selection_is_announced_and_read() {
-    let ratio: SamplingRatio = "hash:10".parse().unwrap();
-    for version in [
-        flowproto::exporter::Version::Ipfix,
-        flowproto::exporter::Version::Netflow9,
-        flowproto::exporter::Version::Netflow5,
-    ] {
+    use flowproto::exporter::Version::{Ipfix, Netflow5, Netflow9};
+    let versions = [Ipfix, Netflow9, Netflow5];
+    // A power of two selects exactly that part of all hashes.
+    let populations = [2, 4, 10, 1024];
+    for (version, population) in versions
+        .into_iter()
+        .flat_map(|version| populations.map(|population| (version, population)))
+    {
+        let ratio: SamplingRatio = format!("hash:{population}").parse().unwrap();
         let mut session = ExportSession::new(ExportSettings {
             version,
             ..ExportSettings::default()
@@ -133,13 +136,9 @@ fn the_selection_is_announced_and_read() {
         let [[packets, flows]] = collected.0[..] else {
             panic!("{version:?}")
         };
-        assert_eq!(packets.population(), 10, "{version:?}");
+        assert_eq!(packets.population(), population, "{version:?}");
         // NetFlow has no selection of flows, so connections are not scaled.
-        let is_ipfix = version == flowproto::exporter::Version::Ipfix;
-        assert_eq!(
-            flows.population(),
-            if is_ipfix { 10 } else { 1 },
-            "{version:?}"
-        );
+        let selected = if version == Ipfix { population } else { 1 };
+        assert_eq!(flows.population(), selected, "{version:?}");
     }
 }

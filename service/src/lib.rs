@@ -14,6 +14,7 @@
 
 pub mod admin;
 pub mod bind;
+mod client_verifier;
 pub mod exit;
 pub mod exposition;
 pub mod file_stamp;
@@ -29,6 +30,7 @@ pub mod similar;
 pub mod sync;
 pub mod terminal;
 pub mod tls;
+pub mod tls_error;
 
 // The macro `text_setting` names it, so that a crate that uses the macro need not depend on it.
 #[doc(hidden)]

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{CertificateError, Error, InconsistentKeys, RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig};
 
+use crate::client_verifier::ClientVerifier;
 use crate::exit::BadSettings;
 use crate::file_stamp::FileStamp;
 use crate::sync::lock;
+use crate::tls_error::describe;
 
 /// Minimum interval between two checks of the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -39,19 +41,22 @@ impl TlsFiles {
         settings: [(&str, Option<&PathBuf>); 3],
     ) -> Result<Option<Self>, BadSettings> {
         let [(cert_name, cert), (key_name, key), (ca_name, client_ca)] = settings;
-        let needs = |name: &str, others: &str| BadSettings::new(format!("{name}: needs {others}"));
+        let needs = |name: &str, file: &PathBuf, others: &str| {
+            let file = file.display();
+            BadSettings::new(format!("invalid {name} \"{file}\": needs {others}"))
+        };
         match (cert, key) {
             (Some(cert), Some(key)) => Ok(Some(Self {
                 cert: cert.clone(),
                 key: key.clone(),
                 client_ca: client_ca.cloned(),
             })),
-            (Some(_), None) => Err(needs(cert_name, key_name)),
-            (None, Some(_)) => Err(needs(key_name, cert_name)),
-            (None, None) if client_ca.is_some() => {
-                Err(needs(ca_name, &format!("{cert_name} and {key_name}")))
-            }
-            (None, None) => Ok(None),
+            (Some(cert), None) => Err(needs(cert_name, cert, key_name)),
+            (None, Some(key)) => Err(needs(key_name, key, cert_name)),
+            (None, None) => client_ca.map_or(Ok(None), |client_ca| {
+                let both = format!("{cert_name} and {key_name}");
+                Err(needs(ca_name, client_ca, &both))
+            }),
         }
     }
 }
@@ -213,17 +218,19 @@ fn config(files: &TlsFiles, clients: ClientCertificates) -> Result<ServerConfig,
         Some(path) => {
             let unusable =
                 |error: &dyn Display| format!("cannot use client-ca={}: {error}", path.display());
+            let trusted = certificates(path).map_err(|error| unusable(&error))?;
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(path).map_err(|error| unusable(&error))? {
-                roots.add(certificate).map_err(|error| unusable(&error))?;
+            for certificate in &trusted {
+                let added = roots.add(certificate.clone());
+                added.map_err(|error| unusable(&error))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
             let verifier = match clients {
                 ClientCertificates::Required => verifier,
                 ClientCertificates::Optional => verifier.allow_unauthenticated(),
             };
-            let verifier = verifier.build().map_err(|error| unusable(&error))?;
-            builder.with_client_cert_verifier(verifier)
+            let signed = verifier.build().map_err(|error| unusable(&error))?;
+            builder.with_client_cert_verifier(Arc::new(ClientVerifier { signed, trusted }))
         }
     };
     let chain = certificates(&files.cert)
@@ -260,25 +267,6 @@ fn unread(error: &pem::Error) -> String {
     }
 }
 
-/// What is wrong, for operators: the two mistakes of a certificate that are made most often in their own words.
-#[must_use]
-pub fn describe(error: &Error) -> String {
-    match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            "the key is not that of the certificate".to_owned()
-        }
-        // The library has no variant of its own for it.
-        Error::InvalidCertificate(CertificateError::Other(reason))
-            if format!("{reason:?}").contains("CaUsedAsEndEntity") =>
-        {
-            "invalid peer certificate: it is that of an authority (CA:TRUE), and not one for a server that an \
-             authority has signed"
-                .to_owned()
-        }
-        error => error.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
@@ -301,13 +289,13 @@ mod tests {
         assert_eq!(files.client_ca.as_ref(), Some(&file));
         assert_eq!(of(true, true, false).unwrap().unwrap().client_ca, None);
         let error = of(true, false, true).unwrap_err();
-        assert_eq!(error, "http_tls_cert: needs http_tls_key");
+        assert_eq!(error, "invalid http_tls_cert \"f\": needs http_tls_key");
         let error = of(false, true, false).unwrap_err();
-        assert_eq!(error, "http_tls_key: needs http_tls_cert");
+        assert_eq!(error, "invalid http_tls_key \"f\": needs http_tls_cert");
         let error = of(false, false, true).unwrap_err();
         assert_eq!(
             error,
-            "http_client_ca: needs http_tls_cert and http_tls_key"
+            "invalid http_client_ca \"f\": needs http_tls_cert and http_tls_key"
         );
     }
 

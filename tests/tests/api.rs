@@ -196,7 +196,9 @@ fn an_invalid_request_names_its_parameter() {
         }
         assert!(error["error"].is_string(), "{error}");
     }
-    assert_eq!(json(&collector, "/api/v1/nothing").0, 404);
+    for nothing in ["/api/v1/nothing", "/api/nothing", "/api/", "/api"] {
+        assert_eq!(json(&collector, nothing).0, 404, "{nothing}");
+    }
     // The longest expression that a page sends.
     let long = encoded(&format!("src.pod == \"{}\"", "x".repeat(2000)));
     assert_eq!(

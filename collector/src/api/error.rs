@@ -83,6 +83,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, error)
     }
 
+    pub(super) fn method_not_allowed() -> Self {
+        let error = "method not allowed: must be GET or HEAD";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, error)
+    }
+
     /// The collector keeps no history.
     pub(super) fn no_history() -> Self {
         let error = "the collector keeps no history: history_size is 0";

@@ -27,7 +27,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use kipfix_service::signals::Stop;
 use serde::Serialize;
 
@@ -89,6 +89,7 @@ impl Api {
             .route("/graph/fields", get(graph::fields))
             .route("/graph/data", get(graph::data))
             .fallback(async || ApiError::not_found())
+            .method_not_allowed_fallback(async || ApiError::method_not_allowed())
             .with_state(Arc::clone(&state));
         let api = Router::new()
             .route("/edges", get(edges::get))
@@ -98,13 +99,17 @@ impl Api {
             .route("/status", get(status::get))
             .route("/openapi.json", get(async || openapi::answer()))
             .fallback(async || ApiError::not_found())
+            .method_not_allowed_fallback(async || ApiError::method_not_allowed())
             .with_state(Arc::clone(&state));
         let mut protected = graph.nest("/v1", api);
         if let Some(token) = &state.token {
             let check = (Arc::clone(&state), Arc::clone(token));
             protected = protected.layer(from_fn_with_state(check, access::require_token));
         }
-        page::router().nest("/api", protected)
+        let nothing = any(async || ApiError::not_found());
+        page::router()
+            .route("/api/", nothing)
+            .nest("/api", protected)
     }
 }
 

@@ -126,7 +126,7 @@ fn expression(
         .parse()
         .map_err(|error| ApiError::expression("filter", &error))?;
     if let Some(field) = expression.fields().find(|field| !is_known(field)) {
-        return Err(unknown("filter", field, reason));
+        return Err(refused("filter", field, reason));
     }
     Ok(Some(expression))
 }
@@ -139,13 +139,18 @@ pub(super) fn group_by(
 ) -> Result<Vec<Field>, ApiError> {
     let fields = parse_fields(text.unwrap_or(default))
         .map_err(|error| ApiError::expression("group_by", &error))?;
-    match fields.iter().find(|field| !is_known(field)) {
-        Some(field) => Err(unknown("group_by", field, "is not kept in the history")),
-        None => Ok(fields),
+    for (index, field) in fields.iter().enumerate() {
+        if !is_known(field) {
+            return Err(refused("group_by", field, "is not kept in the history"));
+        }
+        if fields.iter().take(index).any(|earlier| earlier == field) {
+            return Err(refused("group_by", field, "is repeated"));
+        }
     }
+    Ok(fields)
 }
 
-fn unknown(parameter: &str, field: &Field, reason: &str) -> ApiError {
+fn refused(parameter: &str, field: &Field, reason: &str) -> ApiError {
     let error = format!("invalid {parameter}: {field} {reason}");
     ApiError::invalid(parameter, error)
 }
@@ -195,8 +200,10 @@ mod tests {
         );
         let error = filter(Some("port == 53"), StoredEdge::has).unwrap_err();
         assert_eq!(error.parameter(), Some("filter"));
-        let error = group_by(Some("src.namespace,port"), "class", StoredEdge::has).unwrap_err();
-        assert_eq!(error.parameter(), Some("group_by"));
+        for text in ["src.namespace,port", "class,scope,class"] {
+            let error = group_by(Some(text), "class", StoredEdge::has).unwrap_err();
+            assert_eq!(error.parameter(), Some("group_by"));
+        }
         assert_eq!(
             group_by(None, "class,scope", StoredEdge::has)
                 .unwrap()

@@ -33,7 +33,7 @@ pub(super) fn parse(
         authentication: None,
         timeout: TIMEOUT,
     };
-    for parameter in Parameter::all(url.query().unwrap_or_default()) {
+    for parameter in Parameter::each_once(url.query().unwrap_or_default())? {
         match parameter.name() {
             "timeout" => client.timeout = parameter.within(&TIMEOUTS)?.duration(),
             _ if client.credentials.take(&parameter)? || take(&parameter)? => {}

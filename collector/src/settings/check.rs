@@ -28,38 +28,45 @@ impl Settings {
     /// The rules of what reads or keeps files.
     fn check_files(&self) -> Result<(), BadSettings> {
         let (is_reading, explains) = (!self.input.read.is_empty(), self.input.explain);
-        let keeps_history = self.history.history_file.is_some();
         let has_output = self.output.print_metrics
             || self.output.flow_log.is_some()
             || !self.output.forward.is_empty()
             || !self.output.replicate.is_empty();
         BadSettings::when(
             self.output.print_metrics && !is_reading,
-            "print_metrics: only allowed with read; live, scrape /metrics",
+            "invalid print_metrics true: only allowed with read; live, scrape /metrics",
         )?;
         BadSettings::when(
             explains && !is_reading,
-            "explain: only allowed with read, which names the savefile",
+            "invalid explain true: only allowed with read, which names the savefile",
         )?;
         BadSettings::when(
             self.input.compare && !explains,
-            "compare: only allowed with explain",
+            "invalid compare true: only allowed with explain",
         )?;
-        BadSettings::when(
-            self.input.state.is_some() && is_reading,
-            "state: not allowed with read",
-        )?;
-        BadSettings::when(
-            keeps_history && is_reading,
-            "history_file: not allowed with read",
-        )?;
-        BadSettings::when(
-            keeps_history && self.ring().is_none(),
-            "history_file: only allowed with history ring, and history_size above 0",
-        )?;
+        let history_file = self.history.history_file.as_ref();
+        let kept = [
+            ("state", self.input.state.as_ref()),
+            ("history_file", history_file),
+        ];
+        for (name, path) in kept {
+            let Some(path) = path.filter(|_| is_reading) else {
+                continue;
+            };
+            let path = path.display();
+            return Err(BadSettings::new(format!(
+                "invalid {name} \"{path}\": not allowed with read"
+            )));
+        }
+        if let Some(path) = history_file.filter(|_| self.ring().is_none()) {
+            let path = path.display();
+            return Err(BadSettings::new(format!(
+                "invalid history_file \"{path}\": only allowed with history ring, and history_size above 0"
+            )));
+        }
         BadSettings::when(
             explains && has_output,
-            "explain: not allowed with flow_log, print_metrics, forward or replicate",
+            "invalid explain true: not allowed with flow_log, print_metrics, forward or replicate",
         )
     }
 

@@ -99,6 +99,10 @@ impl KeptFile {
     /// After a crash, the file is the old one or the new one.
     fn replace(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
         let name = self.path.file_name().context("it has no file name")?;
+        let metadata = self.path.metadata();
+        // A device would be replaced by a file.
+        let is_replaceable = metadata.map_or(true, |metadata| metadata.is_file());
+        anyhow::ensure!(is_replaceable, "not a regular file");
         let mut temporary = name.to_owned();
         temporary.push(".new");
         let temporary = self.path.with_file_name(temporary);
@@ -135,10 +139,13 @@ mod tests {
         });
         assert!(failed.is_err());
         assert_eq!(file.read().unwrap().unwrap(), b"secon");
-        for path in ["/", "none/state"] {
+        let socket = directory.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for path in ["/", "none/state", "socket"] {
             let file = kept(&directory.path().join(path));
             assert!(file.replace(|_| Ok(())).is_err());
         }
+        assert!(!socket.is_file());
     }
 
     #[test]

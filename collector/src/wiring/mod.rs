@@ -159,7 +159,7 @@ fn bind_http(settings: &Settings) -> Result<Listener, Failure> {
 fn run_explain(command_line: &CommandLine<Flags>, settings: &Settings) -> Result<(), Failure> {
     BadSettings::when(
         command_line.is_given("listen") || command_line.is_given("http"),
-        "explain: not allowed with listen or http",
+        "invalid explain true: not allowed with listen or http",
     )?;
     let stop = Stop::on_signals().context("cannot wait for signals")?;
     let bounds = Bounds {

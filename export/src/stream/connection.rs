@@ -68,7 +68,7 @@ impl From<io::Error> for Failure {
 
 impl From<rustls::Error> for Failure {
     fn from(error: rustls::Error) -> Self {
-        let text = kipfix_service::tls::describe(&error);
+        let text = kipfix_service::tls_error::describe(&error);
         Self::new(tls::reason(&error), anyhow::Error::msg(text))
     }
 }

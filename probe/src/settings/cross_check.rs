@@ -35,10 +35,10 @@ impl Settings {
             idle > active,
             format!("invalid idle_timeout {idle}: must be at most active_timeout {active}"),
         )?;
-        BadSettings::when(
-            capture.read.is_some() && !capture.interface.is_empty(),
-            "interface: not allowed with read",
-        )?;
+        if let (Some(_), [pattern, ..]) = (&capture.read, &*capture.interface) {
+            let sentence = format!("invalid interface \"{pattern}\": not allowed with read");
+            return Err(BadSettings::new(sentence));
+        }
         self.check_targets()?;
         self.admin.tls.files()?;
         self.decoder().map(drop)

@@ -131,19 +131,7 @@ pub(super) fn environment(
             ))
         })?;
         let values = if is_list(argument) {
-            let mut depth = 0usize;
-            // The commas of a JSON object do not separate items.
-            let items = value.split(|character| {
-                match character {
-                    '{' => depth = depth.saturating_add(1),
-                    '}' => depth = depth.saturating_sub(1),
-                    _ => {}
-                }
-                character == ',' && depth == 0
-            });
-            let items = items.map(str::trim);
-            let items = items.filter(|item| !item.is_empty());
-            items.map(str::to_owned).collect()
+            items(&value)
         } else {
             vec![value]
         };
@@ -151,4 +139,29 @@ pub(super) fn environment(
     }
     unknown.sort();
     Ok((layer, unknown))
+}
+
+/// The items of a list in the environment: a list in JSON, or separated by commas.
+fn items(value: &str) -> Vec<String> {
+    // A pattern can begin with a bracket, too.
+    if let Ok(Json::Array(items)) = serde_json::from_str(value)
+        && items
+            .iter()
+            .all(|item| item.is_string() || item.is_object())
+    {
+        return items.into_iter().map(text_of).collect();
+    }
+    let mut depth = 0usize;
+    // The commas of a JSON object do not separate items.
+    let items = value.split(|character| {
+        match character {
+            '{' => depth = depth.saturating_add(1),
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        character == ',' && depth == 0
+    });
+    let items = items.map(str::trim);
+    let items = items.filter(|item| !item.is_empty());
+    items.map(str::to_owned).collect()
 }

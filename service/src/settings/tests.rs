@@ -231,6 +231,22 @@ fn a_list_is_replaced_as_a_whole_by_any_layer() {
     assert_eq!(lists(file, &[], &[]), ["a", "b", "c"]);
     assert_eq!(lists(file, environment, &[]), ["ens5", "ens6"]);
     assert_eq!(lists(file, environment, &["--interface=eth9"]), ["eth9"]);
+    // A list in JSON, for items with commas. A pattern is none.
+    type Variables = [(&'static str, &'static str)];
+    let cases: [(&Variables, &[&str]); 3] = [
+        (
+            &[("KIPFIX_PROBE__INTERFACE", r#"["a,b", "c"]"#)],
+            &["a,b", "c"],
+        ),
+        (
+            &[("KIPFIX_PROBE__INTERFACE", "[ab]0,[1]")],
+            &["[ab]0", "[1]"],
+        ),
+        (&[("KIPFIX_PROBE__INTERFACE", "[]")], &[]),
+    ];
+    for (environment, expected) in cases {
+        assert_eq!(lists(file, environment, &[]), expected);
+    }
     assert!(lists(Some("interface: []"), &[], &[]).is_empty());
     assert!(lists(file, &[("KIPFIX_PROBE__INTERFACE", "")], &[]).is_empty());
 }

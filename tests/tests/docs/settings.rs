@@ -14,7 +14,8 @@ const HEAD: &str = "\
 Generated from the code by `make docs`. `--help` has the same text.
 
 The flag `--max-flows` is the key `max_flows` in the YAML file of `--config`, and the variable `KIPFIX_PROBE__MAX_FLOWS` (or
-`KIPFIX_COLLECTOR__…`) in the environment. A repeatable flag is a list in the file, and separated by commas in the environment.
+`KIPFIX_COLLECTOR__…`) in the environment. A repeatable flag is a list in the file, and
+separated by commas in the environment, or there a list in JSON if items contain commas.
 `[]` in the file, or an empty variable, is the empty list, also if the default is not empty.
 Flags override the environment, which overrides the file, which overrides the defaults. An unknown key in the file is an error. An
 unknown variable is a warning. `--check` prints the effective settings as a valid file and exits. A BOOL is true or false, or

@@ -33,7 +33,7 @@ impl Parameters {
             transport: TransportSettings::default(),
         };
         let mut login = LoginParameters::default();
-        for parameter in Parameter::all(query) {
+        for parameter in Parameter::each_once(query)? {
             let transport = &mut parameters.transport;
             match parameter.name() {
                 "queue" => parameters.queue = parameter.within(&QUEUE_SIZES)?,

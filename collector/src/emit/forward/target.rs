@@ -50,7 +50,9 @@ impl FromStr for ForwardTarget {
                 .map(ForwardKind::ClickHouse)
                 .map_err(|problem| invalid(&problem, clickhouse::SYNTAX)),
             ("udp" | "tcp" | "tls" | "file" | "sctp" | "dtls", _) => {
-                let target: Target = text.parse()?;
+                let target = Target::parse(text).map_err(|(problem, form)| {
+                    invalid(&problem, &form.replace("version=ipfix|9|5&", ""))
+                })?;
                 if target.version() == Version::Ipfix {
                     Ok(ForwardKind::Messages(target))
                 } else {
@@ -89,7 +91,10 @@ mod tests {
         let error = "udp://h:1?profile=iana".parse::<ForwardTarget>();
         let error = error.unwrap_err().to_string();
         assert!(error.contains("must be all or registered"), "{error}");
-        assert!("udp://h:1?profil=all".parse::<ForwardTarget>().is_err());
+        let error = "udp://h:1?mtu=900&mtu=901".parse::<ForwardTarget>();
+        let error = error.unwrap_err().to_string();
+        let form = "forward target \"udp://h:1?mtu=900&mtu=901\": parameter \"mtu\" more than once; must be udp://HOST:PORT[?mtu=";
+        assert!(error.contains(form), "{error}");
     }
 
     #[test]
