@@ -269,6 +269,15 @@ impl FlowRecord {
         (milliseconds != 0 || self.tcp_connection_state.has_ended()).then_some(milliseconds)
     }
 
+    /// The time between the first and the last packet of its own direction, milliseconds. `None` without both times.
+    #[must_use]
+    pub const fn flow_milliseconds(&self) -> Option<u64> {
+        match (self.flow_start_milliseconds, self.flow_end_milliseconds) {
+            (0, _) | (_, 0) => None,
+            (start, end) => end.checked_sub(start),
+        }
+    }
+
     /// Splits a biflow record into two uniflow records (RFC 5103 §3).
     #[must_use]
     pub fn directions(&self) -> [Self; 2] {

@@ -31,6 +31,7 @@ enum Part {
     Security,
     TcpEnd,
     ConnectionDuration,
+    FlowDuration,
 }
 
 /// The details of records that families need.
@@ -65,6 +66,7 @@ impl DetailParts {
             Field::Record(RecordField::SecurityProtocol) => Part::Security,
             Field::Record(RecordField::TcpEnd) => Part::TcpEnd,
             Field::Record(RecordField::ConnectionDuration) => Part::ConnectionDuration,
+            Field::Record(RecordField::FlowDuration) => Part::FlowDuration,
             Field::Record(RecordField::Class | RecordField::Scope | RecordField::Direction)
             | Field::Endpoint(..)
             | Field::Label(..)
@@ -97,6 +99,7 @@ impl DetailParts {
             || self.has(Part::ServerPort)
             || self.has(Part::TcpEnd)
             || self.has(Part::ConnectionDuration)
+            || self.has(Part::FlowDuration)
     }
 
     /// True if they need the names of the interfaces of every record.
@@ -142,6 +145,7 @@ pub(super) struct Detail {
     pub(super) security_protocol: SecurityProtocol,
     pub(super) tcp_connection_state: ConnectionState,
     pub(super) connection_seconds: Option<u64>,
+    pub(super) flow_seconds: Option<u64>,
 }
 
 /// What a record has of one of its ends.
@@ -250,6 +254,9 @@ impl Detail {
         }
         if parts.has(Part::ConnectionDuration) && flow.is_forward() {
             self.connection_seconds = extras.connection_seconds;
+        }
+        if parts.has(Part::FlowDuration) {
+            self.flow_seconds = extras.flow_seconds;
         }
         if parts.has(Part::Dscp) && flow.is_forward() {
             self.dscp = Some(extras.ip_class_of_service >> 2);

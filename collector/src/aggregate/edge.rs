@@ -171,6 +171,7 @@ impl<'a> Edge<'a> {
                 optional_text(field_values::tcp_end(detail.tcp_connection_state))
             }
             (RecordField::ConnectionDuration, Some(detail)) => number(detail.connection_seconds),
+            (RecordField::FlowDuration, Some(detail)) => number(detail.flow_seconds),
             (RecordField::InputInterface, Some(detail)) => {
                 optional_text(detail.input_interface.as_deref())
             }

@@ -135,6 +135,7 @@ fn values_of_record(value: &LabelValue, has_both_sides: bool) -> Option<u64> {
             RecordField::Encapsulation
             | RecordField::Port
             | RecordField::ConnectionDuration
+            | RecordField::FlowDuration
             | RecordField::Exporter
             | RecordField::InputInterface
             | RecordField::OutputInterface => return None,

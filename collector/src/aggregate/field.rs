@@ -133,6 +133,8 @@ pub enum RecordField {
     TcpEnd,
     /// Duration of the connection that the record reports, whole seconds; absent if it reports none.
     ConnectionDuration,
+    /// Time between the first and the last packet of the record, whole seconds; absent if it does not report it.
+    FlowDuration,
 }
 
 /// A field.
@@ -215,7 +217,10 @@ impl Field {
                 EndpointField::AsNumber | EndpointField::BgpAsNumber | EndpointField::Port,
             )
             | Self::Record(
-                RecordField::Port | RecordField::Dscp | RecordField::ConnectionDuration,
+                RecordField::Port
+                | RecordField::Dscp
+                | RecordField::ConnectionDuration
+                | RecordField::FlowDuration,
             ) => FieldType::Number,
             Self::Record(RecordField::Protocol) => FieldType::Protocol,
             Self::Endpoint(..) | Self::Label(..) | Self::NamespaceLabel(..) | Self::Record(_) => {

@@ -189,6 +189,8 @@ pub struct FlowExtras {
     pub tcp_connection_state: ConnectionState,
     /// Duration of the connection that the record's own direction reports, whole seconds.
     pub connection_seconds: Option<u64>,
+    /// Time between the first and the last packet of the record's own direction, whole seconds. `None` if not reported.
+    pub flow_seconds: Option<u64>,
 }
 
 /// The endpoint that opened the connection.
@@ -253,6 +255,9 @@ impl FlowExtras {
             tcp_connection_state: record.tcp_connection_state,
             connection_seconds: record
                 .connection_milliseconds()
+                .map(|milliseconds| milliseconds / 1000),
+            flow_seconds: record
+                .flow_milliseconds()
                 .map(|milliseconds| milliseconds / 1000),
         }
     }

@@ -115,10 +115,14 @@ fn a_filter_selects_the_records_of_long_connections() {
         one.connection_sum_duration_milliseconds = milliseconds;
         ("node-a", one)
     };
-    let records = [of(0), of(4999), of(5000), of(3_600_000)];
+    let mut records = [of(0), of(4999), of(5000), of(3_600_000)];
+    let (_, long) = &mut records[3];
+    long.flow_start_milliseconds = long.flow_end_milliseconds - 60_000;
     for (text, expected) in [
         ("connection_duration >= 5", 2),
         ("connection_duration < 5", 1),
+        ("flow_duration >= 60", 1),
+        ("flow_duration < 60", 3),
     ] {
         assert_eq!(
             logged(filter(text), &records).lines.len(),

@@ -39,37 +39,35 @@ fn k8spacket_has_clients_and_servers_with_bytes_and_durations() {
     let mut long = response(DB, WEB, 500, 5432);
     long.tcp_connection_state = ConnectionState::Closed;
     long.connection_sum_duration_milliseconds = 10_000;
+    // A part of a connection that has not ended.
+    let mut lasting = request(WEB, OFFICE, 70, 443);
+    lasting.flow_start_milliseconds = lasting.flow_end_milliseconds - 10_000;
     let records = [
         ("node-a", end),
         ("node-a", request(WEB, DB, 200, 5432)),
         ("node-a", long),
         ("node-b", response(DB, WEB, 500, 5432)),
-        ("node-a", request(WEB, OFFICE, 70, 443)),
+        ("node-a", lasting),
     ];
-    let labels = |address: &str, name: &str, port: u16| {
+    let labels = |address: &str, name: &str, port: u16, is_persistent: bool| {
         format!(
-            r#"{{ns="shop",src="{WEB}",src_name="pod.web-1",src_port="dynamic",dst="{address}",dst_name="{name}",dst_port="{port}"}}"#
+            r#"{{ns="shop",src="{WEB}",src_name="pod.web-1",src_port="dynamic",dst="{address}",dst_name="{name}",dst_port="{port}",persistent="{is_persistent}"}}"#
         )
     };
-    let duration = |part: &str, is_persistent: bool, value: &str| {
-        let labels = labels(DB, "pod.db-0", 5432);
-        let labels = labels.trim_end_matches('}');
-        format!(
-            "k8s_packet_duration_seconds_{part}{labels},persistent=\"{is_persistent}\"}} {value}"
-        )
-    };
-    let (database, office) = (labels(DB, "pod.db-0", 5432), labels(OFFICE, "office", 443));
+    let database = |is_persistent| labels(DB, "pod.db-0", 5432, is_persistent);
+    let (short, long) = (database(false), database(true));
+    let office = labels(OFFICE, "office", 443, true);
     let expected = [
-        format!("k8s_packet_bytes_sent_sum{database} 1200"),
-        format!("k8s_packet_bytes_sent_count{database} 2"),
+        format!("k8s_packet_bytes_sent_sum{short} 1200"),
+        format!("k8s_packet_bytes_sent_count{short} 2"),
         format!("k8s_packet_bytes_sent_sum{office} 70"),
         format!("k8s_packet_bytes_sent_count{office} 1"),
-        format!("k8s_packet_bytes_received_sum{database} 500"),
-        format!("k8s_packet_bytes_received_count{database} 1"),
-        duration("sum", false, "2.5"),
-        duration("count", false, "1"),
-        duration("sum", true, "10"),
-        duration("count", true, "1"),
+        format!("k8s_packet_bytes_received_sum{short} 500"),
+        format!("k8s_packet_bytes_received_count{short} 1"),
+        format!("k8s_packet_duration_seconds_sum{short} 2.5"),
+        format!("k8s_packet_duration_seconds_count{short} 1"),
+        format!("k8s_packet_duration_seconds_sum{long} 10"),
+        format!("k8s_packet_duration_seconds_count{long} 1"),
     ];
     assert_eq!(samples(Preset::K8spacket, &records), expected);
 }

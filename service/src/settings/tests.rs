@@ -231,7 +231,7 @@ fn a_list_is_replaced_as_a_whole_by_any_layer() {
     assert_eq!(lists(file, &[], &[]), ["a", "b", "c"]);
     assert_eq!(lists(file, environment, &[]), ["ens5", "ens6"]);
     assert_eq!(lists(file, environment, &["--interface=eth9"]), ["eth9"]);
-    // A list in JSON, for items with commas. A pattern is none.
+    // A list in JSON, for items with commas. A pattern can begin with a bracket, too.
     type Variables = [(&'static str, &'static str)];
     let cases: [(&Variables, &[&str]); 3] = [
         (

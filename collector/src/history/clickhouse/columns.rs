@@ -252,7 +252,8 @@ fn of_record(table: TableKind, field: RecordField) -> Option<FieldSql> {
         RecordField::InputInterface
         | RecordField::OutputInterface
         | RecordField::TcpEnd
-        | RecordField::ConnectionDuration => return None,
+        | RecordField::ConnectionDuration
+        | RecordField::FlowDuration => return None,
     })
 }
 
