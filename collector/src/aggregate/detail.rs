@@ -144,8 +144,8 @@ pub(super) struct Detail {
     pub(super) encapsulation: Option<TunnelType>,
     pub(super) security_protocol: SecurityProtocol,
     pub(super) tcp_connection_state: ConnectionState,
-    pub(super) connection_seconds: Option<u64>,
-    pub(super) flow_seconds: Option<u64>,
+    pub(super) connection_seconds: Option<u32>,
+    pub(super) flow_seconds: Option<u32>,
 }
 
 /// What a record has of one of its ends.

@@ -188,9 +188,9 @@ pub struct FlowExtras {
     /// 32473:23 `tcpConnectionState`: that of the record's own direction.
     pub tcp_connection_state: ConnectionState,
     /// Duration of the connection that the record's own direction reports, whole seconds.
-    pub connection_seconds: Option<u64>,
+    pub connection_seconds: Option<u32>,
     /// Time between the first and the last packet of the record's own direction, whole seconds. `None` if not reported.
-    pub flow_seconds: Option<u64>,
+    pub flow_seconds: Option<u32>,
 }
 
 /// The endpoint that opened the connection.
@@ -253,12 +253,8 @@ impl FlowExtras {
             ],
             responder_name: record.responder_name.clone(),
             tcp_connection_state: record.tcp_connection_state,
-            connection_seconds: record
-                .connection_milliseconds()
-                .map(|milliseconds| milliseconds / 1000),
-            flow_seconds: record
-                .flow_milliseconds()
-                .map(|milliseconds| milliseconds / 1000),
+            connection_seconds: record.connection_milliseconds().map(whole_seconds),
+            flow_seconds: record.flow_milliseconds().map(whole_seconds),
         }
     }
 
@@ -271,6 +267,10 @@ impl FlowExtras {
             self.initiator.reversed()
         }
     }
+}
+
+fn whole_seconds(milliseconds: u64) -> u32 {
+    u32::try_from(milliseconds / 1000).unwrap_or(u32::MAX)
 }
 
 const fn after_translation(translation: &Translation) -> [AddressAndPort; 2] {
