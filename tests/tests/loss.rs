@@ -78,6 +78,8 @@ impl Network {
             // What a node sends is captured before it is split, what it receives after some of it was joined.
             node.run("ethtool -K eth0 tso on gso on gro on");
             router.run(&format!("ip link set {port} gso_max_segs 1"));
+            // A segment with data that reports a duplicate one has a longer header.
+            node.run("sysctl -qw net.ipv4.tcp_dsack=0");
         }
         network.router.run("sysctl -qw net.ipv4.ip_forward=1");
         network
