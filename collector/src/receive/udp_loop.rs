@@ -19,6 +19,8 @@ use crate::clock::{monotonic, now};
 const BATCHES_PER_TURN: usize = 16;
 /// Datagrams that a receive delay should collect.
 const DATAGRAMS_PER_DELAY: f64 = 16.0;
+/// After a turn with more datagrams there is no delay.
+const MAX_DATAGRAMS_BEFORE_DELAY: usize = 24;
 /// A delay that collects fewer datagrams saves nothing.
 const MIN_DATAGRAMS_PER_DELAY: f64 = 4.0;
 /// Longest receive delay. The receive buffer holds what arrives in the meantime.
@@ -45,14 +47,15 @@ pub fn receive<I: Ingest>(
     let buffers = sockets.iter().map(|socket| socket.receive_buffer_octets());
     let mut pace = Pace::new(last_tick, buffers.min().unwrap_or_default());
     while !stop.is_set() {
-        match pace.receive_delay {
+        match pace.delay() {
             Some(delay) => std::thread::sleep(delay),
             None => wait(sockets, stop)?,
         }
+        let mut datagrams = 0;
         for socket in sockets {
-            pace.datagrams += drain(ingest, socket, senders, &mut batch)?;
+            datagrams += drain(ingest, socket, senders, &mut batch)?;
         }
-        pace.update(monotonic());
+        pace.update(datagrams, monotonic());
         if last_tick.elapsed() >= TICK_INTERVAL {
             last_tick = monotonic();
             lock(ingest).tick(now());
@@ -88,6 +91,9 @@ fn wait(sockets: &[Arc<UdpReceiver>], stop: &Stop) -> io::Result<()> {
 #[derive(Debug)]
 struct Pace {
     receive_delay: Option<Duration>,
+    /// Datagrams of the last turn.
+    latest: usize,
+    /// Datagrams of the window.
     datagrams: usize,
     window_start: Instant,
     /// Datagrams that a delay should collect.
@@ -103,14 +109,24 @@ impl Pace {
         let datagrams_per_delay = octets * BUFFERS_PER_DELAY / DATAGRAM_OCTETS;
         Self {
             receive_delay: None,
+            latest: 0,
             datagrams: 0,
             window_start: now,
             datagrams_per_delay: datagrams_per_delay.min(DATAGRAMS_PER_DELAY),
         }
     }
 
-    /// Sets the delay by the rate of the window that ends now.
-    fn update(&mut self, now: Instant) {
+    /// The delay before the next turn. None after a turn with more datagrams than a delay collects: while they were
+    /// processed, the next ones have arrived.
+    fn delay(&self) -> Option<Duration> {
+        let is_behind = self.latest > MAX_DATAGRAMS_BEFORE_DELAY;
+        self.receive_delay.filter(|_| !is_behind)
+    }
+
+    /// Adds the datagrams of a turn. Sets the delay by the rate of the window, if it ends now.
+    fn update(&mut self, datagrams: usize, now: Instant) {
+        self.latest = datagrams;
+        self.datagrams = self.datagrams.saturating_add(datagrams);
         let window = now.duration_since(self.window_start);
         if window < Self::WINDOW {
             return;
@@ -163,20 +179,30 @@ mod tests {
 
     #[test]
     fn a_delay_is_used_from_a_high_rate_on_and_stays_short() {
-        let start = monotonic();
-        let mut pace = Pace::new(start, 8 << 20);
+        let mut pace = Pace::new(monotonic(), 8 << 20);
         let mut delay = |datagrams, window| {
-            pace.datagrams = datagrams;
             let now = pace.window_start + Duration::from_millis(window);
-            pace.update(now);
+            pace.update(datagrams, now);
             pace.receive_delay
         };
-        assert_eq!(delay(100_000, 99), None);
-        assert_eq!(delay(99, 100), None);
+        assert_eq!(delay(50, 99), None);
+        assert_eq!(delay(49, 100), None);
         assert_eq!(delay(100, 100), Some(Duration::from_millis(4)));
         assert_eq!(delay(800, 100), Some(Duration::from_millis(2)));
         assert_eq!(delay(16_000, 100), Some(Duration::from_micros(100)));
         assert_eq!(delay(0, 100), None);
+    }
+
+    #[test]
+    fn there_is_no_delay_after_a_turn_with_many_datagrams() {
+        let mut pace = Pace::new(monotonic(), 8 << 20);
+        let window = Pace::WINDOW;
+        pace.update(800, pace.window_start + window);
+        assert_eq!(pace.delay(), None);
+        pace.update(MAX_DATAGRAMS_BEFORE_DELAY, pace.window_start);
+        assert_eq!(pace.delay(), Some(Duration::from_millis(2)));
+        pace.update(MAX_DATAGRAMS_BEFORE_DELAY + 1, pace.window_start);
+        assert_eq!(pace.delay(), None);
     }
 
     #[test]
