@@ -27,8 +27,8 @@ use crate::pipeline::Measures;
 /// Slots of a new table, a power of two.
 const INITIAL_SLOTS: usize = 1 << 10;
 
-/// Source and destination of an edge, or [`DETAILED`] and the number of a [`DetailedEdge`], plus one,
-/// so that 0 is an empty slot.
+/// Source and destination of an edge, plus one, so that 0 is an empty slot. In the table of health, it
+/// can also be [`DETAILED`] and the number of a [`DetailedEdge`].
 type Key = u64;
 
 /// Marks the key of an edge with a detail: no endpoint has this id.
@@ -94,7 +94,7 @@ impl<'a> CountedEdge<'a> {
     }
 
     /// An edge with a detail, with nothing counted.
-    fn of(edge: &'a DetailedEdge) -> Self {
+    pub(super) fn of(edge: &'a DetailedEdge) -> Self {
         Self {
             detail: Some(&edge.detail),
             ..Self::between(edge.source, edge.destination)
@@ -170,6 +170,12 @@ impl SlotSums {
             flows: 1,
         }
     }
+}
+
+/// Source and destination in a key.
+fn ends(key: Key) -> [EndpointId; 2] {
+    let ends = key.wrapping_sub(1);
+    [ends >> 32, ends & 0xffff_ffff].map(|id| EndpointId(u32::try_from(id).unwrap_or(0)))
 }
 
 impl EdgeTable {
@@ -297,7 +303,10 @@ impl EdgeTable {
     /// The edges with their traffic, then those with health.
     pub fn iter(&self) -> impl Iterator<Item = CountedEdge<'_>> {
         let plain = self.slots.iter().filter(|slot| slot.key != 0);
-        let plain = plain.map(|slot| self.edge(slot.key).with(slot.sums));
+        let plain = plain.map(|slot| {
+            let [source, destination] = ends(slot.key);
+            CountedEdge::between(source, destination).with(slot.sums)
+        });
         let detailed = self.detailed.edges.iter();
         let detailed = detailed.filter(|(_, sums)| sums.flows > 0);
         let detailed = detailed.map(|(edge, sums)| CountedEdge::of(edge).with(*sums));
@@ -308,11 +317,9 @@ impl EdgeTable {
         plain.chain(detailed).chain(health)
     }
 
-    /// The edge of a key, with nothing counted.
+    /// The edge of a key in the table of health, with nothing counted.
     fn edge(&self, key: Key) -> CountedEdge<'_> {
-        let key = key.wrapping_sub(1);
-        let [source, destination] =
-            [key >> 32, key & 0xffff_ffff].map(|id| EndpointId(u32::try_from(id).unwrap_or(0)));
+        let [source, destination] = ends(key);
         match self.detailed.get(destination.0) {
             Some(edge) if source == DETAILED => CountedEdge::of(edge),
             _ => CountedEdge::between(source, destination),

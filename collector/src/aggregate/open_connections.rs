@@ -13,7 +13,7 @@ use hashbrown::hash_table::Entry;
 use lru::LruCache;
 
 use super::edges::{CountedEdge, DetailedEdge};
-use crate::pipeline::{AddressAndPort, ConnectionHealth, Flow, Measures};
+use crate::pipeline::{AddressAndPort, ConnectionHealth, Flow};
 
 /// Bounds of a table of open connections.
 #[derive(Clone, Copy, Debug)]
@@ -65,13 +65,8 @@ impl OpenEdge {
     /// The edge as an item of a table.
     pub(super) fn counted(&self) -> CountedEdge<'_> {
         CountedEdge {
-            source: self.edge.source,
-            destination: self.edge.destination,
-            detail: Some(&self.edge.detail),
-            measures: Measures::default(),
-            flows: 0,
-            health: None,
             open_connections: self.connections,
+            ..CountedEdge::of(&self.edge)
         }
     }
 }

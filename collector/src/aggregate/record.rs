@@ -10,7 +10,7 @@ use super::field::Field;
 use super::host_wildcards::HostWildcards;
 #[cfg(test)]
 use crate::inventory::EndpointId;
-use crate::pipeline::{DecidedRecord, Measures};
+use crate::pipeline::DecidedRecord;
 use crate::snapshots::Snapshots;
 
 /// The endpoints and the details of a record, without its counters. Names of endpoints are those of
@@ -41,13 +41,8 @@ impl RecordFields {
     #[must_use]
     pub fn match_filter(&self, filter: &Expression, snapshots: &Snapshots) -> bool {
         let edge = CountedEdge {
-            source: self.0.source,
-            destination: self.0.destination,
-            detail: Some(&self.0.detail),
-            measures: Measures::default(),
             flows: 1,
-            health: None,
-            open_connections: 0,
+            ..CountedEdge::of(&self.0)
         };
         filter.matches(&Edge::new(snapshots, &edge))
     }

@@ -107,11 +107,10 @@ impl EdgeSink {
             self.count(endpoints.source.id, endpoints.destination.id, measures);
         } else {
             let edge = self.edge(record, false);
-            let details = self.needs.details;
-            if !details.are_in_traffic() && edge.detail.is_empty() {
-                self.count(edge.source, edge.destination, measures);
-            } else {
+            if self.has_detail(&edge) {
                 self.batch.push_detailed(edge, measures);
+            } else {
+                self.count(edge.source, edge.destination, measures);
             }
         }
     }
@@ -147,7 +146,19 @@ impl EdgeSink {
             return;
         }
         let edge = self.edge(record, is_reverse);
-        self.batch.push_health(edge, addition);
+        if self.has_detail(&edge) {
+            self.batch.push_detailed_health(edge, addition);
+        } else {
+            self.batch
+                .push_health(edge.source, edge.destination, addition);
+        }
+    }
+
+    /// True if an edge is counted with its detail. A detail is large: it is looked at only if few records have one.
+    #[inline]
+    fn has_detail(&self, edge: &DetailedEdge) -> bool {
+        let details = self.needs.details;
+        details.are_in_traffic() || !details.is_empty() && !edge.detail.is_empty()
     }
 
     /// Keeps what a record reports of a connection for the end of the block.

@@ -57,18 +57,24 @@ impl EdgeBatch {
         });
     }
 
-    /// Adds the health of an edge to the batch. Without a detail it is that of its endpoints.
+    /// Adds the health of an edge to the batch.
     pub(in crate::aggregate) fn push_health(
+        &mut self,
+        source: EndpointId,
+        destination: EndpointId,
+        addition: HealthAddition,
+    ) {
+        self.health
+            .push((EdgeTable::key(source, destination), addition));
+    }
+
+    /// Adds the health of an edge with a detail to the batch.
+    pub(in crate::aggregate) fn push_detailed_health(
         &mut self,
         edge: DetailedEdge,
         addition: HealthAddition,
     ) {
-        if edge.detail.is_empty() {
-            let key = EdgeTable::key(edge.source, edge.destination);
-            self.health.push((key, addition));
-        } else {
-            self.detailed_health.push((edge, addition));
-        }
+        self.detailed_health.push((edge, addition));
     }
 
     /// Adds the batch to a table. `drain` empties the table when it is full.

@@ -180,11 +180,11 @@ fn health_is_drained_with_its_edges_and_nothing_is_lost() {
     let mut health = FlowHealth::default();
     health.packets.retransmitted = 3;
     let addition = HealthAddition::Packets(health.packets, health.round_trip_time);
-    let edge = |source, is_detailed: bool| DetailedEdge {
+    let edge = |source| DetailedEdge {
         source: EndpointId(source),
         destination: EndpointId(0),
         detail: Detail {
-            protocol: is_detailed.then_some(6),
+            protocol: Some(6),
             ..Detail::default()
         },
     };
@@ -193,11 +193,12 @@ fn health_is_drained_with_its_edges_and_nothing_is_lost() {
         let mut batch = EdgeBatch::new(HealthParts::default());
         for source in 0..10 {
             if is_detailed {
-                batch.push_detailed(edge(source, true), bytes(1));
+                batch.push_detailed(edge(source), bytes(1));
+                batch.push_detailed_health(edge(source), addition);
             } else {
                 batch.push(EndpointId(source), EndpointId(0), bytes(1));
+                batch.push_health(EndpointId(source), EndpointId(0), addition);
             }
-            batch.push_health(edge(source, is_detailed), addition);
         }
         let (mut octets, mut retransmitted) = (0, Vec::new());
         let mut take = |table: &EdgeTable| {

@@ -1,8 +1,7 @@
 //! Families of connection health: bounds, and their exposition in every format.
 
 use super::*;
-use crate::aggregate::detail::Detail;
-use crate::aggregate::edges::{DetailedEdge, EdgeBatch};
+use crate::aggregate::edges::EdgeBatch;
 use crate::aggregate::health_addition::HealthAddition;
 use crate::pipeline::FlowHealth;
 
@@ -34,14 +33,10 @@ pub(super) fn add(table: &SeriesTable, snapshots: &Snapshots, sources: &[Endpoin
         health.round_trip_time.add(300);
         health.connection.duration_milliseconds = Some(1500);
         health.connection.connections = 1;
-        let edge = || DetailedEdge {
-            source: *source,
-            destination: *source,
-            detail: Detail::default(),
-        };
         let packets = HealthAddition::Packets(health.packets, health.round_trip_time);
-        batch.push_health(edge(), packets);
-        batch.push_health(edge(), HealthAddition::Connection(health.connection));
+        batch.push_health(*source, *source, packets);
+        let connection = HealthAddition::Connection(health.connection);
+        batch.push_health(*source, *source, connection);
     }
     let mut edges = EdgeTable::new(100);
     batch.add_to(&mut edges, |_| panic!("the table has room"));
