@@ -70,6 +70,26 @@ fn what_is_sent_is_scraped_at_once_and_a_stop_ends_it_cleanly() {
 }
 
 #[test]
+fn nothing_of_an_exporter_is_lost_while_it_is_assigned_to_a_worker() {
+    const EXPORTERS: u8 = 100;
+    let running = Running::start(&["--listen", "udp://127.0.0.1:0", "--workers", "4"]);
+    // Templates are only in the first Message.
+    let messages = messages(60);
+    assert!(messages.len() > 2);
+    for number in 1..=EXPORTERS {
+        let exporter = UdpSocket::bind(format!("127.0.2.{number}:0")).unwrap();
+        for message in &messages {
+            exporter.send_to(message, running.listen[0]).unwrap();
+        }
+    }
+    let records = 60 * u32::from(EXPORTERS);
+    running.eventually(&format!(
+        "kipfix_collector_records_counted_total {records}\n"
+    ));
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
 fn a_savefile_is_printed_record_by_record_and_then_its_metrics() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("export.ipfix");

@@ -1,5 +1,5 @@
 //! Receive: octets of flow export from sockets ([`udp`], [`tcp`], [`tls`]) or files ([`savefile`]), and who may send
-//! them ([`senders`]).
+//! them ([`senders`]). With several workers, [`steering`] gives each exporter one of them.
 //!
 //! What is received goes to an [`Ingest`], of which each receiving thread has one.
 
@@ -9,6 +9,7 @@ pub mod listen_url;
 pub mod savefile;
 pub mod senders;
 pub mod sockets;
+pub mod steering;
 pub mod tcp;
 pub mod tls;
 pub mod udp;

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::senders::Senders;
+use super::steering::OtherWorkers;
 use super::udp::{Batch, UdpReceiver};
 use super::{Ingest, TICK_INTERVAL};
 use crate::clock::{monotonic, now};
@@ -32,17 +33,20 @@ const DATAGRAM_OCTETS: f64 = 1500.0;
 /// On shutdown, what is in the sockets is read for this long at most.
 const SHUTDOWN_READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Receives from the exporters that may send, until the stop, then what is still in the sockets.
+/// Receives from the exporters that may send, until the stop, then what is still in the sockets. Datagrams of exporters
+/// that have another worker go to that one.
 ///
 /// # Errors
 /// A socket or poll failed.
 pub fn receive<I: Ingest>(
     ingest: &Mutex<I>,
+    mut others: OtherWorkers<I>,
     sockets: &[Arc<UdpReceiver>],
     senders: &Senders,
     stop: &Stop,
 ) -> io::Result<()> {
     let mut batch = Batch::default();
+    let mut drain = |socket: &UdpReceiver| drain(ingest, &mut others, socket, senders, &mut batch);
     let mut last_tick = monotonic();
     let buffers = sockets.iter().map(|socket| socket.receive_buffer_octets());
     let mut pace = Pace::new(last_tick, buffers.min().unwrap_or_default());
@@ -53,7 +57,7 @@ pub fn receive<I: Ingest>(
         }
         let mut datagrams = 0;
         for socket in sockets {
-            datagrams += drain(ingest, socket, senders, &mut batch)?;
+            datagrams += drain(socket)?;
         }
         pace.update(datagrams, monotonic());
         if last_tick.elapsed() >= TICK_INTERVAL {
@@ -66,7 +70,7 @@ pub fn receive<I: Ingest>(
     while !is_empty && stopping.elapsed() < SHUTDOWN_READ_TIMEOUT {
         is_empty = true;
         for socket in sockets {
-            is_empty &= drain(ingest, socket, senders, &mut batch)? == 0;
+            is_empty &= drain(socket)? == 0;
         }
     }
     Ok(())
@@ -149,6 +153,7 @@ impl Pace {
 /// Receives what is in the socket, up to a turn. Returns the number of datagrams.
 fn drain<I: Ingest>(
     ingest: &Mutex<I>,
+    others: &mut OtherWorkers<I>,
     socket: &UdpReceiver,
     senders: &Senders,
     batch: &mut Batch,
@@ -156,15 +161,26 @@ fn drain<I: Ingest>(
     let mut sum = 0;
     for _ in 0..BATCHES_PER_TURN {
         let now = now();
-        let mut ingest = lock(ingest);
+        let mut passed_on = Vec::new();
+        let mut own = lock(ingest);
         let datagrams = batch.receive(socket, |exporter, octets| {
-            if senders.allow(exporter.ip(), |address| ingest.is_node(address)) {
-                ingest.datagram(exporter, octets, now);
+            let address = exporter.ip();
+            if !senders.allow(address, |address| own.is_node(address)) {
+                senders.refuse_datagram(address);
+            } else if let Some(other) = others.of(address) {
+                passed_on.push((other, exporter, octets.to_vec()));
             } else {
-                senders.refuse_datagram(exporter.ip());
+                own.datagram(exporter, octets, now);
             }
         })?;
-        ingest.flush();
+        own.flush();
+        // Two workers that wait for each other would wait for ever.
+        drop(own);
+        for (other, exporter, octets) in passed_on {
+            let mut other = lock(&other);
+            other.datagram(exporter, &octets, now);
+            other.flush();
+        }
         sum += datagrams;
         if !Batch::is_full(datagrams) {
             break;
