@@ -7,12 +7,13 @@ import pathlib
 import signal
 import sys
 
-from . import collector, data, live, offline, places, report, scraping
+from . import collector, data, live, offline, places, report, scraping, threads
 
 PARTS = {
     "offline": offline.measure,
     "live": live.measure,
     "collector": collector.measure,
+    "threads": threads.measure,
     "scrape": scraping.measure,
 }
 

@@ -30,7 +30,13 @@ METHOD = """\
 
 
 def page(results, soak_results):
-    parts = {"offline": offline, "live": live, "collector": collector, "scrape": scrape}
+    parts = {
+        "offline": offline,
+        "live": live,
+        "collector": collector,
+        "threads": threads,
+        "scrape": scrape,
+    }
     sections = [INTRODUCTION]
     for part, section in parts.items():
         if part in results:
@@ -220,6 +226,26 @@ def collector(cases):
         ]
         text += table(columns, lines)
     return text + what_they_do(cases)
+
+
+def threads(cases):
+    text = "\n## Two threads\n\nThe time to process what waits in receive buffers when the sender has ended.\n"
+    for case in cases:
+        text += f"\n`{case['case']}`: {thousands(case['amount'])} {case['unit']}.\n\n"
+        lines = []
+        for row in case["rows"]:
+            wall, cpu = middle(row, "wall_s"), middle(row, "cpu_s")
+            lines.append(
+                [
+                    name(row),
+                    f"{wall:.2f}",
+                    spread(row, "wall_s"),
+                    f"{middle(case['rows'][0], 'wall_s') / wall:.2f}" if wall else "–",
+                    f"{cpu:.2f}",
+                ]
+            )
+        text += table(["", "wall s", "spread", "speed-up", "CPU s"], lines)
+    return text
 
 
 def scrape(cases):

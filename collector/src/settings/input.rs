@@ -58,7 +58,8 @@ pub struct InputFlags {
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
     /// Number of threads that receive and decode datagrams, and of those for connections. Each
-    /// has sockets of its own, and an exporter stays on one of them
+    /// has sockets of its own. An address that sends datagrams stays on one thread, and the first
+    /// 64 of them are spread evenly
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1usize, 256))]
     pub workers: usize,
     /// Receive buffer of each UDP socket, in bytes or with K, M, G

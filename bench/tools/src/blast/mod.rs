@@ -56,6 +56,9 @@ pub(crate) struct BlastSettings {
     /// Share of datagrams lost, and duplicated, and reordered
     #[arg(long, default_value_t = 0.0)]
     disorder: f64,
+    /// End when everything is sent, without waiting until the receiver has read it.
+    #[arg(long)]
+    no_wait: bool,
     /// Seconds by which the exporters' clock is wrong: each value for an equal part of the time
     #[arg(
         long,
@@ -124,7 +127,8 @@ pub(crate) fn run(settings: &BlastSettings) -> Result<()> {
     }
     let mut report = sender.finish()?;
     let start = Instant::now();
-    while queue.state()?.octets > 0 && start.elapsed() < DRAIN_TIMEOUT {
+    let is_read = |octets| settings.no_wait || octets == 0;
+    while !is_read(queue.state()?.octets) && start.elapsed() < DRAIN_TIMEOUT {
         thread::sleep(Duration::from_micros(200));
     }
     report.seconds += start.elapsed().as_secs_f64();
