@@ -1,6 +1,6 @@
 //! The worker of each exporter, if the sockets of several workers share a port.
 //!
-//! By itself the kernel selects a socket by a hash of both addresses and ports. With few exporters, all may have the
+//! Without a filter the kernel selects a socket by a hash of both addresses and ports. With few exporters, all may have the
 //! same worker; and an exporter that sends from several ports, or from a new one after a restart, has several, which do
 //! not share its options data. Therefore a filter of classic BPF, which needs no capability, selects the socket by the
 //! exporter's address: for the first exporters, the worker that has the fewest; for the others, by a hash.
@@ -37,7 +37,7 @@ pub struct Steering {
 
 impl Steering {
     /// Installs the filter. `sockets` are those of all `workers`, worker after worker. None if there is nothing to
-    /// distribute, or the kernel refuses the filter: then it selects the socket by itself.
+    /// distribute, or the kernel refuses the filter: then its hash selects the socket.
     #[must_use]
     pub fn new(sockets: &[Arc<UdpReceiver>], workers: usize) -> Option<Self> {
         if workers < 2 || sockets.is_empty() {
@@ -58,7 +58,7 @@ impl Steering {
         }
     }
 
-    /// Assigns a new exporter to a worker, or says which one it has. None: to the one whose socket has received the
+    /// The worker of an exporter. A new exporter is assigned to one. None: to the one whose socket has received the
     /// datagram.
     fn assign(&self, exporter: IpAddr) -> Option<usize> {
         let mut distributed = lock(&self.distributed);
@@ -137,7 +137,7 @@ mod tests {
 
     const WORKERS: usize = 4;
 
-    /// Workers with a socket each, of which nobody processes datagrams.
+    /// Workers with a socket each, which do not process datagrams.
     struct Group {
         sockets: Vec<Arc<UdpReceiver>>,
         workers: Vec<OtherWorkers<()>>,
