@@ -8,6 +8,7 @@ use kipfix_service::bind;
 use kipfix_service::exit::{BadSettings, Failure};
 
 use super::listen_url::ListenUrl;
+use super::steering::Steering;
 use super::tcp::{self, StreamListener};
 use super::udp::UdpReceiver;
 
@@ -29,6 +30,8 @@ pub struct Sockets {
     pub datagrams: Vec<Arc<UdpReceiver>>,
     /// Sockets of connections.
     pub connections: Vec<Arc<StreamListener>>,
+    /// Which worker an exporter that sends datagrams has, if there are several.
+    pub steering: Option<Arc<Steering>>,
 }
 
 impl Sockets {
@@ -84,6 +87,7 @@ impl Sockets {
                 }
             }
         }
+        sockets.steering = Steering::new(&sockets.datagrams, options.workers).map(Arc::new);
         Ok(sockets)
     }
 }

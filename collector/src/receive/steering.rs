@@ -1,12 +1,11 @@
 //! The worker of each exporter, if the sockets of several workers share a port.
 //!
-//! Without a filter the kernel selects a socket by a hash of both addresses and ports. With few exporters, all may have the
-//! same worker; and an exporter that sends from several ports, or from a new one after a restart, has several, which do
-//! not share its options data. Therefore a filter of classic BPF, which needs no capability, selects the socket by the
-//! exporter's address: for the first exporters, the worker that has the fewest; for the others, by a hash.
+//! The kernel's own selection is a hash of both addresses and ports. A few exporters may then all have one worker, and
+//! one exporter that sends from several ports has several, which do not share its options data. Therefore a filter of
+//! classic BPF, which needs no capability, selects the socket by the exporter's address: for the first exporters that of
+//! the worker with the fewest, for the others by a hash.
 //!
-//! The filter is replaced when an exporter is new. Datagrams that a socket has received before that are still
-//! processed by the exporter's worker.
+//! Each new exporter of the first ones changes the filter. What another socket received before that is passed on.
 
 mod filter;
 
@@ -37,7 +36,7 @@ pub struct Steering {
 
 impl Steering {
     /// Installs the filter. `sockets` are those of all `workers`, worker after worker. None if there is nothing to
-    /// distribute, or the kernel refuses the filter: then its hash selects the socket.
+    /// distribute, or if the kernel refuses the filter and keeps its own selection.
     #[must_use]
     pub fn new(sockets: &[Arc<UdpReceiver>], workers: usize) -> Option<Self> {
         if workers < 2 || sockets.is_empty() {
@@ -52,14 +51,14 @@ impl Steering {
         match steering.install(&[]) {
             Ok(()) => Some(steering),
             Err(error) => {
-                tracing::warn!(%error, "exporters cannot be distributed over workers; the kernel distributes them");
+                tracing::warn!(%error, "exporters are spread over workers by a hash of the kernel");
                 None
             }
         }
     }
 
-    /// The worker of an exporter. A new exporter is assigned to one. None: to the one whose socket has received the
-    /// datagram.
+    /// The worker of an exporter. A new one gets the worker with the fewest exporters. None: the one whose socket has
+    /// received the datagram.
     fn assign(&self, exporter: IpAddr) -> Option<usize> {
         let mut distributed = lock(&self.distributed);
         if let Some((_, worker)) = distributed.iter().find(|(known, _)| *known == exporter) {

@@ -24,6 +24,7 @@ use crate::receive::connections::Connections;
 use crate::receive::savefile::SavefileCounts;
 use crate::receive::senders::Senders;
 use crate::receive::sockets::Sockets;
+use crate::receive::steering::Steering;
 use crate::recent::{RecentRecords, RecentSink};
 use crate::serve::{Scrape, SettingsStatus};
 use crate::settings::Settings;
@@ -48,6 +49,7 @@ pub(super) struct Emitters {
 pub(super) struct Collector {
     pub(super) scrape: Arc<Scrape>,
     pub(super) emitters: Emitters,
+    pub(super) steering: Option<Arc<Steering>>,
     /// Time of the last packet of a savefile.
     pub(super) packet_clock: Arc<AtomicU64>,
 }
@@ -79,6 +81,7 @@ impl Collector {
         let Sockets {
             datagrams,
             connections,
+            steering,
         } = sockets;
         // Pipelines for datagrams, then those for connections. Offline there is one.
         let kinds = [datagrams.is_empty(), connections.is_empty()];
@@ -149,6 +152,7 @@ impl Collector {
         Ok(Self {
             scrape: Arc::new(scrape),
             emitters,
+            steering,
             packet_clock,
         })
     }

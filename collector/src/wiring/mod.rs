@@ -32,7 +32,7 @@ use crate::outputs::Outputs;
 use crate::pipeline::Reason;
 use crate::receive::savefile::replay;
 use crate::receive::sockets::Sockets;
-use crate::receive::steering::{OtherWorkers, Steering};
+use crate::receive::steering::OtherWorkers;
 use crate::receive::{tcp, udp_loop};
 use crate::serve::{Scrape, readiness};
 use crate::settings::{Flags, Settings, Task};
@@ -284,10 +284,9 @@ impl Collector {
         };
         let mut pipelines = scrape.pipelines.iter().map(Arc::clone);
         let mut threads = Vec::new();
-        let steering = Steering::new(&scrape.sockets, settings.input.workers).map(Arc::new);
         let sockets = scrape.sockets.chunks(sockets_per_worker(true));
         for (worker, (sockets, pipeline)) in sockets.zip(&mut pipelines).enumerate() {
-            let others = OtherWorkers::new(worker, scrape.pipelines.clone(), steering.clone());
+            let others = OtherWorkers::new(worker, scrape.pipelines.clone(), self.steering.clone());
             let (sockets, senders) = (sockets.to_vec(), Arc::clone(&scrape.senders));
             let ending = stop.at_end();
             threads.push(start("receive", move || {
