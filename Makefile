@@ -76,8 +76,9 @@ bench-forward: build ## Measures a collector that forwards to a Kafka broker, re
 	cargo build --release --locked -p kipfix-bench
 	bench/forward
 
-bench-stages: ## Runs the benchmarks of each stage of the data path.
+bench-stages: ## Runs the benchmarks of each stage of the data path, next to other libraries.
 	cargo bench --workspace --locked
+	cargo bench $(JUDGE)
 
 soak: build ## Runs both daemons under load for SECONDS (1800), then under faults (as root).
 	@deploy/deps.sh test
