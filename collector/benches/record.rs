@@ -113,7 +113,7 @@ fn series(presets: &[Preset]) -> Arc<SeriesTable> {
     settings.metrics.preset = presets.to_vec();
     settings.metrics.max_series = 1 << 20;
     let families = settings.families().unwrap();
-    Arc::new(SeriesTable::new(families, SeriesSettings::default()))
+    Arc::new(SeriesTable::new(&families, SeriesSettings::default()))
 }
 
 fn pipeline(index: IndexSnapshot) -> Pipeline<Outputs> {

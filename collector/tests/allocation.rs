@@ -95,7 +95,7 @@ impl Warm {
         outputs: impl FnOnce(EdgeSink, &Arc<SnapshotStore>) -> Outputs,
     ) -> Self {
         let families = settings.families().unwrap();
-        let series = Arc::new(SeriesTable::new(families, SeriesSettings::default()));
+        let series = Arc::new(SeriesTable::new(&families, SeriesSettings::default()));
         let index = index();
         let store = Arc::new(SnapshotStore::new(index, Arc::default(), ""));
         let context = PipelineContext::new(Arc::clone(&store), settings.observer_timeouts());

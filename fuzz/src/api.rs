@@ -53,7 +53,7 @@ fn scrape() -> Arc<Scrape> {
     let settings = Settings::default();
     let store = snapshot_store();
     let families = settings.families().unwrap();
-    let series = Arc::new(SeriesTable::new(families, SeriesSettings::default()));
+    let series = Arc::new(SeriesTable::new(&families, SeriesSettings::default()));
     let now = clock::now();
     let history = settings.ring().unwrap();
     let history = Arc::new(History::new(history, now.wall_milliseconds - 60_000));

@@ -44,7 +44,7 @@ pub(crate) fn snapshot_store() -> Arc<SnapshotStore> {
 static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
     let mut settings = Settings::default();
     settings.metrics.max_series = 8;
-    settings.families().unwrap().to_vec()
+    settings.families().unwrap()
 });
 
 /// Datagrams through a pipeline: each direction of each record gets one verdict or is pending, pending records and edges

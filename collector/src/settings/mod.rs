@@ -18,8 +18,6 @@ mod output;
 mod parts;
 mod reload;
 
-use std::sync::OnceLock;
-
 pub use attribution::AttributionFlags;
 use clap::Args;
 pub use decoder::DecoderFlags;
@@ -36,8 +34,6 @@ pub use metrics::MetricFlags;
 pub use output::OutputFlags;
 pub use reload::{RELOADED, SettingsChange};
 use serde::Serialize;
-
-use crate::aggregate::Family;
 
 /// The effective settings, in groups.
 #[derive(Clone, Debug, Args, Serialize)]
@@ -76,10 +72,6 @@ pub struct Settings {
         help_heading = "General"
     )]
     pub log_format: LogFormat,
-    /// The metric families, once they are needed.
-    #[arg(skip)]
-    #[serde(skip)]
-    families: OnceLock<Vec<Family>>,
 }
 
 impl Default for Settings {

@@ -6,10 +6,12 @@ use flowproto::collector::Limits;
 use flowproto::element;
 use kipfix_service::settings::{BadSettings, Size, Span};
 
-use super::{Settings, exporters};
+use super::{MetricFlags, Settings, exporters};
 use crate::aggregate::expression::Expression;
 use crate::aggregate::field::Field;
-use crate::aggregate::{self, Family, OpenConnectionSettings, RecordFilter, SeriesSettings};
+use crate::aggregate::{
+    self, Family, OpenConnectionSettings, Preset, RecordFilter, SeriesSettings,
+};
 use crate::emit::OverflowPolicy;
 use crate::emit::flow_log::{FlowLogSettings, LineSettings, SelectedMembers, is_added_member};
 use crate::emit::forward::ForwardSettings;
@@ -156,7 +158,7 @@ impl Settings {
     fn open_connection_milliseconds(&self) -> u64 {
         let families = self.families();
         let is_needed =
-            families.is_ok_and(|families| Family::health(families).has_open_connections);
+            families.is_ok_and(|families| Family::health(&families).has_open_connections);
         let timeout = self.metrics.open_connection_timeout.milliseconds();
         if is_needed { timeout } else { 0 }
     }
@@ -179,23 +181,12 @@ impl Settings {
         file.map_or_else(|| Ok(ExporterPolicies::default()), exporters::read)
     }
 
-    /// The metric families: those of the presets, then those of the file. They are made at the first
-    /// call, from the settings of that time.
+    /// The metric families: those of the presets, then those of the file.
     ///
     /// # Errors
     /// A family is invalid, or two have the same name.
-    pub fn families(&self) -> Result<&[Family], BadSettings> {
-        if let Some(families) = self.families.get() {
-            return Ok(families);
-        }
-        let families = aggregate::families(
-            &self.metrics.preset,
-            &self.metrics.metrics,
-            self.metrics.max_series,
-            self.metrics.series_idle,
-        );
-        let families = families.map_err(BadSettings::new)?;
-        Ok(self.families.get_or_init(|| families))
+    pub fn families(&self) -> Result<Vec<Family>, BadSettings> {
+        self.families_of(&self.metrics.preset)
     }
 
     /// The conventions for names that families of the file break.
@@ -203,14 +194,18 @@ impl Settings {
     /// # Errors
     /// A family is invalid.
     pub fn lint(&self) -> Result<Vec<String>, BadSettings> {
-        let families = aggregate::families(
-            &[],
-            &self.metrics.metrics,
-            self.metrics.max_series,
-            self.metrics.series_idle,
-        );
-        let families = families.map_err(BadSettings::new)?;
+        let families = self.families_of(&[])?;
         Ok(families.iter().flat_map(Family::lint).collect())
+    }
+
+    fn families_of(&self, presets: &[Preset]) -> Result<Vec<Family>, BadSettings> {
+        let MetricFlags {
+            metrics,
+            max_series,
+            series_idle,
+            ..
+        } = &self.metrics;
+        aggregate::families(presets, metrics, *max_series, *series_idle).map_err(BadSettings::new)
     }
 
     /// Settings of the series table.
@@ -243,7 +238,7 @@ impl Settings {
         let engine = match &self.history.history {
             HistorySource::Ring => return Ok(None),
             HistorySource::Prometheus(engine) => {
-                PrometheusHistory::new(engine, self.families()?, &self.attribution.cluster_name)
+                PrometheusHistory::new(engine, &self.families()?, &self.attribution.cluster_name)
                     .map(HistoryEngine::Prometheus)
             }
             HistorySource::ClickHouse(engine) => {
@@ -381,8 +376,6 @@ fn octets(size: Size) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
-
     use super::*;
 
     #[test]
@@ -404,9 +397,7 @@ mod tests {
         }
         let reserved = |settings: &Settings| settings.bounds().id_reuse_delay_milliseconds;
         let without_open_connections = reserved(&settings);
-        // Families are made once.
-        settings.families = OnceLock::new();
-        settings.metrics.preset.push(aggregate::Preset::Health);
+        settings.metrics.preset.push(Preset::Health);
         let hour = settings.metrics.open_connection_timeout.milliseconds();
         assert_eq!(reserved(&settings), without_open_connections + hour);
         // A savefile is read for as long as it takes, and its records may wait until its end.

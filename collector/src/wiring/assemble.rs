@@ -74,7 +74,7 @@ impl Collector {
             tunnels: Arc::new(TunnelNetworks::new(&settings.attribution.tunnel_cidr)),
             ..PipelineContext::new(store, settings.observer_timeouts())
         };
-        let series = Arc::new(SeriesTable::new(settings.families()?, settings.series()));
+        let series = Arc::new(SeriesTable::new(&settings.families()?, settings.series()));
         let emitters = start_emitters(settings, &sockets, &metrics, &context.store, signals)?;
         let senders = Arc::new(Senders::new(&settings.input.allow_exporters));
         let is_live = sockets.is_open();

@@ -84,7 +84,7 @@ impl<'a> Reloader<'a> {
         self.check_labels(&new.labels_read()?)?;
         let changed = SettingsChange::between(&self.current, &new).reloaded;
         if self.current.families()? != families {
-            scrape.replace_families(families);
+            scrape.replace_families(&families);
             warn_of_names(&new)?;
         }
         if self.current.flow_log_lines() != lines {

@@ -198,7 +198,7 @@ impl Setup {
         let sources = settings.external_sources(inventory.cidrs);
         let external = ExternalWatcher::new(&sources).unwrap().published();
         let families = settings.families().unwrap();
-        let series = Arc::new(SeriesTable::new(families, SeriesSettings::default()));
+        let series = Arc::new(SeriesTable::new(&families, SeriesSettings::default()));
         let index = inventory.writer.current();
         let store = Arc::new(SnapshotStore::new(index, external, ""));
         let timeouts = ObserverTimeouts {

@@ -113,7 +113,7 @@ impl Sides {
             let mut families = Settings::default();
             families.metrics.preset = presets.to_vec();
             let families = families.families().unwrap();
-            let series = Arc::new(SeriesTable::new(families, SeriesSettings::default()));
+            let series = Arc::new(SeriesTable::new(&families, SeriesSettings::default()));
             let timeouts = ObserverTimeouts {
                 wait_milliseconds: WAIT,
                 active_milliseconds: ACTIVE,
