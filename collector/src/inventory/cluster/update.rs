@@ -1,5 +1,7 @@
 //! What the watches report to the cluster state.
 
+use kube::runtime::watcher;
+
 use super::fields::{
     CiliumNodeFields, EgressFields, EndpointSliceFields, NamespaceFields, NodeFields, OwnerFields,
     PodFields, ResourceClaimFields, ServiceFields,
@@ -19,6 +21,31 @@ pub(super) enum WatchEvent<T> {
     Changed(T),
     /// An object was deleted.
     Deleted(T),
+}
+
+impl<T> WatchEvent<T> {
+    /// The same event with `fields` of its object.
+    pub(super) fn map<U>(self, fields: impl FnOnce(T) -> U) -> WatchEvent<U> {
+        match self {
+            Self::ListStart => WatchEvent::ListStart,
+            Self::Initial(object) => WatchEvent::Initial(fields(object)),
+            Self::ListEnd => WatchEvent::ListEnd,
+            Self::Changed(object) => WatchEvent::Changed(fields(object)),
+            Self::Deleted(object) => WatchEvent::Deleted(fields(object)),
+        }
+    }
+}
+
+impl<T> From<watcher::Event<T>> for WatchEvent<T> {
+    fn from(event: watcher::Event<T>) -> Self {
+        match event {
+            watcher::Event::Init => Self::ListStart,
+            watcher::Event::InitApply(object) => Self::Initial(object),
+            watcher::Event::InitDone => Self::ListEnd,
+            watcher::Event::Apply(object) => Self::Changed(object),
+            watcher::Event::Delete(object) => Self::Deleted(object),
+        }
+    }
 }
 
 /// An update from the watch of one kind.

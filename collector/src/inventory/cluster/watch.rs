@@ -58,63 +58,52 @@ pub(super) fn start(
     for kind in kinds.iter().copied() {
         let selectors = Arc::clone(selectors);
         match kind {
-            ResourceKind::Nodes => watches.start(
-                kind,
-                move |node: Node| node.fields(&selectors),
-                WatchUpdate::Node,
-            ),
-            ResourceKind::Pods => watches.start(
-                kind,
-                move |pod: Pod| pod.fields(&selectors),
-                WatchUpdate::Pod,
-            ),
-            ResourceKind::Services => {
-                watches.start(kind, Service::fields, WatchUpdate::Service);
-            }
-            ResourceKind::EndpointSlices => {
-                watches.start(kind, EndpointSlice::fields, WatchUpdate::EndpointSlice);
-            }
-            ResourceKind::Namespaces => watches.start(
-                kind,
-                move |object: PartialObjectMeta<Namespace>| {
+            ResourceKind::Nodes => watches.start(kind, move |event| {
+                WatchUpdate::Node(event.map(|node: Node| node.fields(&selectors)))
+            }),
+            ResourceKind::Pods => watches.start(kind, move |event| {
+                WatchUpdate::Pod(event.map(|pod: Pod| pod.fields(&selectors)))
+            }),
+            ResourceKind::Services => watches.start(kind, |event| {
+                WatchUpdate::Service(event.map(Service::fields))
+            }),
+            ResourceKind::EndpointSlices => watches.start(kind, |event| {
+                WatchUpdate::EndpointSlice(event.map(EndpointSlice::fields))
+            }),
+            ResourceKind::Namespaces => watches.start(kind, move |event| {
+                WatchUpdate::Namespace(event.map(|object: PartialObjectMeta<Namespace>| {
                     NamespaceFields::of(object.metadata, &selectors)
-                },
-                WatchUpdate::Namespace,
-            ),
-            ResourceKind::ReplicaSets => watches.start(
-                kind,
-                |owner: PartialObjectMeta<ReplicaSet>| OwnerFields::of(owner.metadata),
-                move |event| WatchUpdate::Owner(kind, event),
-            ),
-            ResourceKind::Jobs => watches.start(
-                kind,
-                |owner: PartialObjectMeta<Job>| OwnerFields::of(owner.metadata),
-                move |event| WatchUpdate::Owner(kind, event),
-            ),
-            ResourceKind::CiliumNodes => watches.start_optional(
-                kind,
-                &CiliumNodeFields::resources(),
-                CiliumNodeFields::of,
-                WatchUpdate::CiliumNode,
-            ),
-            ResourceKind::EgressIps => watches.start_optional(
-                kind,
-                &EgressFields::ovn_resources(),
-                EgressFields::of_ovn,
-                move |event| WatchUpdate::Egress(kind, event),
-            ),
-            ResourceKind::Egresses => watches.start_optional(
-                kind,
-                &EgressFields::antrea_resources(),
-                EgressFields::of_antrea,
-                move |event| WatchUpdate::Egress(kind, event),
-            ),
-            ResourceKind::ResourceClaims => watches.start_optional(
-                kind,
-                &ResourceClaimFields::resources(),
-                ResourceClaimFields::of,
-                WatchUpdate::ResourceClaim,
-            ),
+                }))
+            }),
+            ResourceKind::ReplicaSets => watches.start(kind, move |event| {
+                let owner =
+                    |object: PartialObjectMeta<ReplicaSet>| OwnerFields::of(object.metadata);
+                WatchUpdate::Owner(kind, event.map(owner))
+            }),
+            ResourceKind::Jobs => watches.start(kind, move |event| {
+                let owner = |object: PartialObjectMeta<Job>| OwnerFields::of(object.metadata);
+                WatchUpdate::Owner(kind, event.map(owner))
+            }),
+            ResourceKind::CiliumNodes => {
+                watches.start_optional(kind, &CiliumNodeFields::resources(), |event| {
+                    WatchUpdate::CiliumNode(event.map(CiliumNodeFields::of))
+                });
+            }
+            ResourceKind::EgressIps => {
+                watches.start_optional(kind, &EgressFields::ovn_resources(), move |event| {
+                    WatchUpdate::Egress(kind, event.map(EgressFields::of_ovn))
+                });
+            }
+            ResourceKind::Egresses => {
+                watches.start_optional(kind, &EgressFields::antrea_resources(), move |event| {
+                    WatchUpdate::Egress(kind, event.map(EgressFields::of_antrea))
+                });
+            }
+            ResourceKind::ResourceClaims => {
+                watches.start_optional(kind, &ResourceClaimFields::resources(), |event| {
+                    WatchUpdate::ResourceClaim(event.map(ResourceClaimFields::of))
+                });
+            }
         }
     }
 }
@@ -126,28 +115,25 @@ struct Watches<'a> {
 }
 
 impl Watches<'_> {
-    /// Starts the watch of a kind that every cluster has. `fields` reads an object.
-    fn start<K, T>(
+    /// Starts the watch of a kind that every cluster has. `update_of` reads the fields of an object.
+    fn start<K>(
         &self,
         kind: ResourceKind,
-        fields: impl Fn(K) -> T + Send + Sync + 'static,
-        update_of: impl Fn(WatchEvent<T>) -> WatchUpdate + Send + Sync + 'static,
+        update_of: impl Fn(WatchEvent<K>) -> WatchUpdate + Send + Sync + 'static,
     ) where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-        T: Send + 'static,
     {
         let versions = vec![Api::all(self.client.clone())];
-        self.spawn(kind, versions, fields, update_of);
+        self.spawn(kind, versions, update_of);
     }
 
     /// Starts the watch of a kind that not every cluster has, in the first of several API versions
     /// that the cluster serves.
-    fn start_optional<K, T>(
+    fn start_optional<K>(
         &self,
         kind: ResourceKind,
         versions: &[ApiResource],
-        fields: impl Fn(K) -> T + Send + Sync + 'static,
-        update_of: impl Fn(WatchEvent<T>) -> WatchUpdate + Send + Sync + 'static,
+        update_of: impl Fn(WatchEvent<K>) -> WatchUpdate + Send + Sync + 'static,
     ) where
         K: Resource<DynamicType = ApiResource>
             + Clone
@@ -156,29 +142,26 @@ impl Watches<'_> {
             + Send
             + Sync
             + 'static,
-        T: Send + 'static,
     {
         let versions = versions.iter();
         let versions = versions.map(|version| Api::all_with(self.client.clone(), version));
-        self.spawn(kind, versions.collect(), fields, update_of);
+        self.spawn(kind, versions.collect(), update_of);
     }
 
-    fn spawn<K, T>(
+    fn spawn<K>(
         &self,
         kind: ResourceKind,
         versions: Vec<Api<K>>,
-        fields: impl Fn(K) -> T + Send + Sync + 'static,
-        update_of: impl Fn(WatchEvent<T>) -> WatchUpdate + Send + Sync + 'static,
+        update_of: impl Fn(WatchEvent<K>) -> WatchUpdate + Send + Sync + 'static,
     ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-        T: Send + 'static,
     {
         let updates = self.updates.clone();
         tokio::spawn(async move {
             let mut attempt = Attempt::default();
             // Ends when the receiver is dropped.
             while let Some(next) = versions.get(attempt.version) {
-                match watch(kind, next, &mut attempt, &fields, &update_of, &updates).await {
+                match watch(kind, next, &mut attempt, &update_of, &updates).await {
                     None => break,
                     Some(Outcome::Retry(delay)) => tokio::time::sleep(delay).await,
                     Some(Outcome::NotFound) if attempt.version + 1 < versions.len() => {
@@ -206,6 +189,36 @@ struct Attempt {
     without_streaming: bool,
     /// The server refused the previous attempt.
     refused: bool,
+}
+
+impl Attempt {
+    /// What an error of the watch means. `code` is that of the server's answer, if there was one.
+    ///
+    /// # Errors
+    /// The watch must be started in another way: that is no failure of the kind.
+    fn failure_of(
+        &mut self,
+        kind: ResourceKind,
+        code: Option<u16>,
+        is_listed: bool,
+    ) -> Result<WatchFailure, Outcome> {
+        if !is_listed && kind.is_optional() && code == Some(404) {
+            return Err(Outcome::NotFound);
+        }
+        // A server without streaming lists refuses them, or breaks them off.
+        let may_lack_streaming = code.is_some_and(|code| !matches!(code, 401 | 403 | 429));
+        if !is_listed && !self.without_streaming && may_lack_streaming {
+            self.without_streaming = true;
+            return Err(Outcome::Retry(Duration::ZERO));
+        }
+        let is_refused = code == Some(403) && !is_listed;
+        let was_refused = std::mem::replace(&mut self.refused, is_refused);
+        Ok(match (is_refused, was_refused) {
+            (false, _) => WatchFailure::Unavailable,
+            (true, false) => WatchFailure::Refused,
+            (true, true) => WatchFailure::Forbidden,
+        })
+    }
 }
 
 /// Why a watch ended.
@@ -239,12 +252,11 @@ impl Backoff for RetryDelays {
 
 /// Watches a kind until the watch must be started in another way. Returns `None` when the receiver
 /// is dropped.
-async fn watch<K, T>(
+async fn watch<K>(
     kind: ResourceKind,
     api: &Api<K>,
     attempt: &mut Attempt,
-    fields: impl Fn(K) -> T,
-    update_of: impl Fn(WatchEvent<T>) -> WatchUpdate,
+    update_of: &impl Fn(WatchEvent<K>) -> WatchUpdate,
     updates: &Sender<WatchUpdate>,
 ) -> Option<Outcome>
 where
@@ -257,55 +269,31 @@ where
         config.streaming_lists()
     };
     let mut events = pin!(watcher(api.clone(), config).backoff(RetryDelays::default()));
-    let mut listed = false;
+    let mut is_listed = false;
     loop {
-        let event = match timeout(IDLE_TIMEOUT, events.next()).await {
-            Ok(Some(event)) => event,
+        let error = match timeout(IDLE_TIMEOUT, events.next()).await {
+            Ok(Some(Ok(event))) => {
+                if matches!(event, watcher::Event::InitDone) {
+                    is_listed = true;
+                    attempt.refused = false;
+                }
+                updates.send(update_of(event.into())).await.ok()?;
+                continue;
+            }
+            Ok(Some(Err(error))) => error,
             Ok(None) => return Some(Outcome::Retry(Duration::ZERO)),
             Err(_) => {
-                let update = check_server(kind, api, listed).await;
+                let update = check_server(kind, api, is_listed).await;
                 updates.send(update).await.ok()?;
                 continue;
             }
         };
-        let error = match event {
-            Ok(event) => {
-                if matches!(event, watcher::Event::InitDone) {
-                    listed = true;
-                    attempt.refused = false;
-                }
-                let event = match event {
-                    watcher::Event::Init => WatchEvent::ListStart,
-                    watcher::Event::InitApply(object) => WatchEvent::Initial(fields(object)),
-                    watcher::Event::InitDone => WatchEvent::ListEnd,
-                    watcher::Event::Apply(object) => WatchEvent::Changed(fields(object)),
-                    watcher::Event::Delete(object) => WatchEvent::Deleted(fields(object)),
-                };
-                updates.send(update_of(event)).await.ok()?;
-                continue;
-            }
-            Err(error) => error,
-        };
         let answer = answer(&error);
         let code = answer.map(|status| status.code);
-        if !listed && kind.is_optional() && code == Some(404) {
-            return Some(Outcome::NotFound);
-        }
-        // A server without streaming lists refuses them, or breaks them off.
-        if !attempt.without_streaming
-            && !listed
-            && code.is_some_and(|code| !matches!(code, 401 | 403 | 429))
-        {
-            attempt.without_streaming = true;
-            return Some(Outcome::Retry(Duration::ZERO));
-        }
-        let is_refused = code == Some(403) && !listed;
-        let failure = match (is_refused, attempt.refused) {
-            (false, _) => WatchFailure::Unavailable,
-            (true, false) => WatchFailure::Refused,
-            (true, true) => WatchFailure::Forbidden,
+        let failure = match attempt.failure_of(kind, code, is_listed) {
+            Ok(failure) => failure,
+            Err(outcome) => return Some(outcome),
         };
-        attempt.refused = is_refused;
         let error = answer.map_or_else(|| error_message(&error), status_message);
         let update = WatchUpdate::Failed {
             kind,
@@ -322,7 +310,7 @@ where
 }
 
 /// Asks the server for one object of a kind.
-async fn check_server<K>(kind: ResourceKind, api: &Api<K>, listed: bool) -> WatchUpdate
+async fn check_server<K>(kind: ResourceKind, api: &Api<K>, is_listed: bool) -> WatchUpdate
 where
     K: Clone + DeserializeOwned + Debug,
 {
@@ -330,7 +318,7 @@ where
     let (error, failure) = match timeout(ANSWER_TIMEOUT, api.list_metadata(&one)).await {
         Ok(Ok(_)) => return WatchUpdate::Idle(kind),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-            if listed {
+            if is_listed {
                 // A role with `watch` and without `list`: the server answers.
                 return WatchUpdate::Idle(kind);
             }
