@@ -23,23 +23,26 @@ pub(crate) struct Announcer {
 
 /// Who announced a value, and where it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
+pub(crate) struct AnnouncementOrigin {
     pub(crate) announcer: Announcer,
     /// It holds for other domains of the device too.
     pub(crate) of_device: bool,
-    /// Another session of the domain has announced another value since.
-    pub(crate) is_superseded: bool,
+}
+
+impl AnnouncementOrigin {
+    /// Whether the other one is of the same domain, and holds in the same place.
+    const fn is_of_same_domain(self, other: Self) -> bool {
+        self.announcer.domain == other.announcer.domain && self.of_device == other.of_device
+    }
 }
 
 /// An announced value.
 #[derive(Clone, Debug)]
-struct Candidate<V> {
-    announcer: Announcer,
-    value: V,
-    /// It holds for other domains of the device too.
-    of_device: bool,
+pub(crate) struct Candidate<V> {
+    pub(crate) origin: AnnouncementOrigin,
+    pub(crate) value: V,
     /// Another session of the domain has announced another value since, and this one was not repeated.
-    is_superseded: bool,
+    pub(crate) is_superseded: bool,
 }
 
 /// A looked-up value.
@@ -96,39 +99,32 @@ impl<K: Eq + Hash, V: PartialEq> Announced<K, V> {
     }
 
     /// Whether the announcement would add one more value.
-    pub(crate) fn is_new(&self, key: &K, announcer: Announcer, of_device: bool, value: &V) -> bool {
+    pub(crate) fn is_new(&self, key: &K, origin: AnnouncementOrigin, value: &V) -> bool {
         let candidates = self.entries.get(key);
         candidates.is_none_or(|candidates| {
             candidates.len() < MAX_CANDIDATES
-                && !candidates.iter().any(|c| c.is_of(announcer, of_device))
-                && (self.keeps_all || !is_agreed(candidates, announcer, of_device, value))
+                && !candidates.iter().any(|c| c.origin == origin)
+                && (self.keeps_all || !is_agreed(candidates, origin, value))
         })
     }
 
-    /// Keeps a value, in place of the announcer's earlier one. `of_device`: it holds for other domains of
-    /// the device too. Returns whether anything has changed.
-    pub(crate) fn announce(
-        &mut self,
-        key: K,
-        announcer: Announcer,
-        of_device: bool,
-        value: V,
-    ) -> bool {
+    /// Keeps a value, in place of the announcer's earlier one. Returns whether anything has changed.
+    pub(crate) fn announce(&mut self, key: K, origin: AnnouncementOrigin, value: V) -> bool {
         let candidates = self.entries.entry(key).or_default();
-        let mut own = candidates.iter_mut();
-        let own = own.find(|c| c.is_of(announcer, of_device));
-        let is_own = own.is_some();
+        let own = candidates.iter().position(|c| c.origin == origin);
         let mut was_superseded = false;
-        let is_repeated = own.is_some_and(|own| {
-            was_superseded = std::mem::take(&mut own.is_superseded);
-            own.value == value
-        });
-        let is_agreed = !self.keeps_all && is_agreed(candidates, announcer, of_device, &value);
-        if is_repeated || !is_own && is_agreed {
+        let is_repeated = own
+            .and_then(|at| candidates.get_mut(at))
+            .is_some_and(|own| {
+                was_superseded = std::mem::take(&mut own.is_superseded);
+                own.value == value
+            });
+        let is_agreed = !self.keeps_all && is_agreed(candidates, origin, &value);
+        if is_repeated || own.is_none() && is_agreed {
             return was_superseded;
         }
         // A new value replaces those of other ports, unless they go on announcing theirs.
-        let of_domain = |c: &Candidate<V>| c.holds_in(announcer.domain, of_device);
+        let of_domain = |c: &Candidate<V>| c.origin.is_of_same_domain(origin);
         let is_current = |c: &Candidate<V>| of_domain(c) && !c.is_superseded && c.value == value;
         if !candidates.iter().any(is_current) {
             for other in candidates.iter_mut().filter(|c| of_domain(c)) {
@@ -136,13 +132,11 @@ impl<K: Eq + Hash, V: PartialEq> Announced<K, V> {
             }
         }
         let candidate = Candidate {
-            announcer,
+            origin,
             value,
-            of_device,
             is_superseded: false,
         };
-        let mut own = candidates.iter_mut();
-        match own.find(|c| c.is_of(announcer, of_device)) {
+        match own.and_then(|at| candidates.get_mut(at)) {
             Some(own) => *own = candidate,
             None => {
                 if candidates.len() >= MAX_CANDIDATES {
@@ -167,32 +161,34 @@ impl<K: Eq + Hash, V: PartialEq> Announced<K, V> {
             return Resolved::Unknown;
         };
         if let [only] = candidates.as_slice()
-            && (only.of_device || only.announcer.domain == asking.domain)
+            && (only.origin.of_device || only.origin.announcer.domain == asking.domain)
         {
             return Resolved::Known(&only.value);
         }
-        for of_device in [false, true] {
-            let own = candidates.iter().find(|c| c.is_of(asking, of_device));
-            if let Some(own) = own {
+        let asked = [false, true].map(|of_device| AnnouncementOrigin {
+            announcer: asking,
+            of_device,
+        });
+        for origin in asked {
+            if let Some(own) = candidates.iter().find(|c| c.origin == origin) {
                 return Resolved::Known(&own.value);
             }
         }
         let current = || candidates.iter().filter(|c| !c.is_superseded);
-        for of_device in [false, true] {
-            let of_domain = current().filter(|c| c.holds_in(asking.domain, of_device));
-            match agreed(of_domain) {
+        for origin in asked {
+            match agreed(current().filter(|c| c.origin.is_of_same_domain(origin))) {
                 Resolved::Unknown => {}
                 resolved => return resolved,
             }
         }
-        agreed(current().filter(|c| c.of_device))
+        agreed(current().filter(|c| c.origin.of_device))
     }
 
     /// Drops values, and returns the number of those dropped.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, Announcer) -> bool) -> usize {
         let before = self.values;
         self.entries.retain(|key, candidates| {
-            candidates.retain(|candidate| keep(key, candidate.announcer));
+            candidates.retain(|candidate| keep(key, candidate.origin.announcer));
             !candidates.is_empty()
         });
         self.values = self.entries.values().map(Vec::len).sum();
@@ -200,44 +196,21 @@ impl<K: Eq + Hash, V: PartialEq> Announced<K, V> {
     }
 
     /// All values, with who announced them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, Origin, &V)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &Candidate<V>)> {
         let entries = self.entries.iter();
-        entries.flat_map(|(key, candidates)| {
-            let candidates = candidates.iter();
-            candidates.map(move |candidate| {
-                let origin = Origin {
-                    announcer: candidate.announcer,
-                    of_device: candidate.of_device,
-                    is_superseded: candidate.is_superseded,
-                };
-                (key, origin, &candidate.value)
-            })
-        })
-    }
-}
-
-impl<V> Candidate<V> {
-    /// Whether it is the value of this announcer for its domain, or for the device.
-    fn is_of(&self, announcer: Announcer, of_device: bool) -> bool {
-        self.announcer == announcer && self.of_device == of_device
-    }
-
-    /// Whether it is a value of this domain, for itself or for the device.
-    const fn holds_in(&self, domain: u32, of_device: bool) -> bool {
-        self.announcer.domain == domain && self.of_device == of_device
+        entries.flat_map(|(key, candidates)| candidates.iter().map(move |c| (key, c)))
     }
 }
 
 /// Whether the domain agrees in this value already.
 fn is_agreed<V: PartialEq>(
     candidates: &[Candidate<V>],
-    announcer: Announcer,
-    of_device: bool,
+    origin: AnnouncementOrigin,
     value: &V,
 ) -> bool {
     let of_domain = candidates
         .iter()
-        .filter(|c| c.holds_in(announcer.domain, of_device) && !c.is_superseded);
+        .filter(|c| c.origin.is_of_same_domain(origin) && !c.is_superseded);
     matches!(agreed(of_domain), Resolved::Known(agreed) if agreed == value)
 }
 
@@ -263,11 +236,19 @@ mod tests {
         Announcer { domain: 7, session }
     }
 
+    /// A port that announces for its domain, or for the device.
+    const fn by(session: u64, of_device: bool) -> AnnouncementOrigin {
+        AnnouncementOrigin {
+            announcer: port(session),
+            of_device,
+        }
+    }
+
     /// What each port reads after these announcements of ports.
     fn read(announcements: &[(u64, u32)], asking: u64) -> Resolved<u32> {
         let mut announced = Announced::of_each();
         for (session, value) in announcements {
-            announced.announce((), port(*session), true, *value);
+            announced.announce((), by(*session, true), *value);
         }
         match announced.get(&(), port(asking)) {
             Resolved::Known(value) => Resolved::Known(*value),
@@ -298,7 +279,7 @@ mod tests {
     fn values_of_another_domain_hold_only_if_they_may() {
         for (of_device, expected) in [(false, Resolved::Unknown), (true, Resolved::Known(&10))] {
             let mut announced = Announced::of_each();
-            announced.announce((), port(1), of_device, 10);
+            announced.announce((), by(1, of_device), 10);
             let other = Announcer {
                 domain: 8,
                 session: 1,
@@ -311,16 +292,13 @@ mod tests {
     fn a_value_in_which_all_ports_agree_is_kept_once() {
         let mut announced = Announced::of_all();
         for session in 0..10 {
-            assert_eq!(
-                announced.is_new(&(), port(session), true, &10),
-                session == 0
-            );
-            announced.announce((), port(session), true, 10);
+            assert_eq!(announced.is_new(&(), by(session, true), &10), session == 0);
+            announced.announce((), by(session, true), 10);
         }
         assert_eq!(announced.len(), 1);
-        announced.announce((), port(20), true, 20);
-        announced.announce((), port(0), true, 10);
-        announced.announce((), port(3), true, 10);
+        announced.announce((), by(20, true), 20);
+        announced.announce((), by(0, true), 10);
+        announced.announce((), by(3, true), 10);
         assert_eq!(announced.get(&(), port(3)), Resolved::Known(&10));
         assert_eq!(announced.get(&(), port(20)), Resolved::Known(&20));
         assert_eq!(announced.get(&(), port(9)), Resolved::Ambiguous);
@@ -330,7 +308,7 @@ mod tests {
     fn values_for_the_same_thing_are_bounded() {
         let mut announced = Announced::of_each();
         for session in 0..1000 {
-            announced.announce((), port(session), true, session);
+            announced.announce((), by(session, true), session);
         }
         assert_eq!(announced.len(), MAX_CANDIDATES);
         assert_eq!(announced.get(&(), port(5000)), Resolved::Known(&999));

@@ -12,8 +12,8 @@ mod record;
 mod sampling;
 mod store;
 
-pub(crate) use announced::{Announcer, Resolved};
+pub(crate) use announced::{AnnouncementOrigin, Announcer, Resolved};
 pub(crate) use metadata::{ElementType, Metadata};
 pub(crate) use record::OptionsRecord;
 pub(crate) use sampling::SamplingResolver;
-pub(crate) use store::{Announcement, Content, OptionsStore, SamplerScope};
+pub(crate) use store::{Content, OptionsStore, SamplerScope};

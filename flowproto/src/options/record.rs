@@ -1,8 +1,8 @@
 //! The content of an options record, and its scope.
 
-use super::announced::Announcer;
+use super::announced::{AnnouncementOrigin, Announcer};
 use super::metadata::{MetadataEntry, MetadataFields, text};
-use super::store::{Announcement, Content, SamplerScope};
+use super::store::{Content, SamplerScope};
 use crate::address::Address;
 use crate::plan::SamplingFields;
 use crate::template::Template;
@@ -120,18 +120,22 @@ impl<'a> OptionsRecord<'a> {
     pub(crate) fn announce(
         self,
         announcer: Announcer,
-        mut each: impl FnMut(Announcer, Announcement),
+        mut each: impl FnMut(AnnouncementOrigin, Content),
     ) {
         let concerned = self.domain(announcer.domain);
         let sampling = self.sampling();
-        let about = Announcer {
+        let announcer = Announcer {
             domain: concerned.unwrap_or(announcer.domain),
             ..announcer
         };
         // A scope that names a domain excludes the others.
         let of_device = self.domain.is_none() || concerned.is_none();
         let mut announce = |of_device: bool, content: Content| {
-            each(about, Announcement { of_device, content });
+            let origin = AnnouncementOrigin {
+                announcer,
+                of_device,
+            };
+            each(origin, content);
         };
         if let Some(name) = self.name {
             announce(false, Content::DomainName(name));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::announced::{Announced, Announcer, Origin, Resolved};
+use super::announced::{Announced, AnnouncementOrigin, Announcer, Candidate, Resolved};
 use super::metadata::ElementType;
 use crate::address::Address;
 use crate::plan::Selection;
@@ -26,14 +26,6 @@ pub(crate) enum SamplerScope {
     Template(u16),
     /// All records of the domain, or of the device.
     Domain,
-}
-
-/// Something announced.
-#[derive(Clone, Debug)]
-pub(crate) struct Announcement {
-    /// It holds for other domains of the device too.
-    pub(crate) of_device: bool,
-    pub(crate) content: Content,
 }
 
 /// What is announced.
@@ -117,30 +109,25 @@ impl OptionsStore {
     }
 
     /// Whether the announcement would add one more value.
-    pub(crate) fn is_new(&self, by: Announcer, announcement: &Announcement) -> bool {
-        let of_device = announcement.of_device;
-        match &announcement.content {
-            Content::DomainName(name) => self.domain_names.is_new(&(), by, of_device, name),
-            Content::ExporterAddress(address) => {
-                self.exporter_addresses.is_new(&(), by, of_device, address)
-            }
-            Content::SystemInit(time) => self.system_init.is_new(&(), by, of_device, time),
+    pub(crate) fn is_new(&self, by: AnnouncementOrigin, content: &Content) -> bool {
+        match content {
+            Content::DomainName(name) => self.domain_names.is_new(&(), by, name),
+            Content::ExporterAddress(address) => self.exporter_addresses.is_new(&(), by, address),
+            Content::SystemInit(time) => self.system_init.is_new(&(), by, time),
             Content::Sampler(SamplerScope::Selector(id), selection) => {
-                self.selectors.is_new(id, by, of_device, selection)
+                self.selectors.is_new(id, by, selection)
             }
-            Content::Sampler(scope, selection) => {
-                self.samplers.is_new(scope, by, of_device, selection)
-            }
-            Content::Sequence(id, selectors) => self.sequences.is_new(id, by, of_device, selectors),
-            Content::Interface(id, name) => self.interfaces.is_new(id, by, of_device, name),
-            Content::Application(id, name) => self.applications.is_new(id, by, of_device, name),
-            Content::Type(id, element) => self.types.is_new(id, by, of_device, element),
+            Content::Sampler(scope, selection) => self.samplers.is_new(scope, by, selection),
+            Content::Sequence(id, selectors) => self.sequences.is_new(id, by, selectors),
+            Content::Interface(id, name) => self.interfaces.is_new(id, by, name),
+            Content::Application(id, name) => self.applications.is_new(id, by, name),
+            Content::Type(id, element) => self.types.is_new(id, by, element),
         }
     }
 
     /// Whether there is no room for one more value of its kind.
-    pub(crate) const fn is_full(&self, announcement: &Announcement) -> bool {
-        match announcement.content {
+    pub(crate) const fn is_full(&self, content: &Content) -> bool {
+        match content {
             Content::Sampler(SamplerScope::Selector(_), _) => self.selectors.len() >= MAX_SELECTORS,
             _ => false,
         }
@@ -148,8 +135,8 @@ impl OptionsStore {
 
     /// Whether another element has the name of a described one, so that a JSON object of both would
     /// have it twice.
-    pub(crate) fn is_name_taken(&self, announcement: &Announcement) -> bool {
-        let Content::Type(id, element) = &announcement.content else {
+    pub(crate) fn is_name_taken(&self, content: &Content) -> bool {
+        let Content::Type(id, element) = content else {
             return false;
         };
         let owner = self.type_names.get(&element.name);
@@ -157,48 +144,49 @@ impl OptionsStore {
     }
 
     /// Keeps an announcement.
-    pub(crate) fn announce(&mut self, by: Announcer, announcement: Announcement) {
-        let Announcement { of_device, content } = announcement;
+    pub(crate) fn announce(&mut self, by: AnnouncementOrigin, content: Content) {
         match content {
             Content::DomainName(name) => {
-                let has_changed = self.domain_names.announce((), by, of_device, name);
+                let has_changed = self.domain_names.announce((), by, name);
                 self.domains_version = self.domains_version.wrapping_add(has_changed.into());
             }
             Content::ExporterAddress(address) => {
                 let addresses = &mut self.exporter_addresses;
-                let has_changed = addresses.announce((), by, of_device, address);
+                let has_changed = addresses.announce((), by, address);
                 self.domains_version = self.domains_version.wrapping_add(has_changed.into());
             }
             Content::SystemInit(time) => {
-                self.system_init.announce((), by, of_device, time);
+                self.system_init.announce((), by, time);
             }
             Content::Sampler(scope, selection) => {
                 let has_changed = match scope {
-                    SamplerScope::Selector(id) => {
-                        self.selectors.announce(id, by, of_device, selection)
-                    }
-                    scope => self.samplers.announce(scope, by, of_device, selection),
+                    SamplerScope::Selector(id) => self.selectors.announce(id, by, selection),
+                    scope => self.samplers.announce(scope, by, selection),
                 };
                 self.samplers_version = self.samplers_version.wrapping_add(has_changed.into());
             }
             Content::Sequence(id, selectors) => {
-                self.sequences.announce(id, by, of_device, selectors);
+                self.sequences.announce(id, by, selectors);
             }
             Content::Interface(id, name) => {
-                self.interfaces.announce(id, by, of_device, name);
+                self.interfaces.announce(id, by, name);
             }
             Content::Application(id, name) => {
-                self.applications.announce(id, by, of_device, name);
+                self.applications.announce(id, by, name);
             }
             Content::Type(id, element) => {
-                let before = self.types.get(&id, by).known().map(|e| e.name.clone());
+                let before = self
+                    .types
+                    .get(&id, by.announcer)
+                    .known()
+                    .map(|e| e.name.clone());
                 let name = element.name.clone();
-                self.types.announce(id, by, of_device, element);
+                self.types.announce(id, by, element);
                 if let Some(before) = before.filter(|before| *before != name)
                     && !self
                         .types
                         .iter()
-                        .any(|(.., element)| element.name == before)
+                        .any(|(_, described)| described.value.name == before)
                 {
                     self.type_names.remove(&before);
                 }
@@ -225,7 +213,7 @@ impl OptionsStore {
             values = values.saturating_add(dropped);
         }
         let described = self.types.iter();
-        let names = described.map(|(id, _, element)| (element.name.clone(), *id));
+        let names = described.map(|(id, described)| (described.value.name.clone(), *id));
         self.type_names = names.collect();
         values
     }
@@ -284,7 +272,7 @@ impl OptionsStore {
     /// are many.
     pub(crate) fn are_samplers_of_domain(&self) -> bool {
         const MANY: usize = 8;
-        let mut scopes = self.samplers.iter().map(|(scope, ..)| scope);
+        let mut scopes = self.samplers.iter().map(|(scope, _)| scope);
         let is_of_domain = |scope: &SamplerScope| {
             matches!(scope, SamplerScope::Template(_) | SamplerScope::Domain)
         };
@@ -294,8 +282,8 @@ impl OptionsStore {
     /// The sampling in which all selectors of the domain agree.
     pub(crate) fn all_selectors(&self, asking: Announcer) -> Resolved<Selection> {
         let mut agreed = Resolved::Unknown;
-        for (id, origin, _) in self.selectors.iter() {
-            if origin.announcer.domain != asking.domain {
+        for (id, selector) in self.selectors.iter() {
+            if selector.origin.announcer.domain != asking.domain {
                 continue;
             }
             let selection = match self.sampler(SamplerScope::Selector(*id), asking) {
@@ -311,18 +299,22 @@ impl OptionsStore {
         agreed
     }
 
-    /// All announcements with their origin.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Origin, Content)> {
+    /// All announcements.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Candidate<Content>> {
         fn all<'a, K, V>(
             values: &'a Announced<K, V>,
             content: impl Fn(&K, &V) -> Content + 'a,
-        ) -> impl Iterator<Item = (Origin, Content)> + 'a
+        ) -> impl Iterator<Item = Candidate<Content>> + 'a
         where
             K: Eq + std::hash::Hash,
             V: PartialEq,
         {
             let values = values.iter();
-            values.map(move |(key, origin, value)| (origin, content(key, value)))
+            values.map(move |(key, candidate)| Candidate {
+                origin: candidate.origin,
+                value: content(key, &candidate.value),
+                is_superseded: candidate.is_superseded,
+            })
         }
         let names = all(&self.domain_names, |(), name| {
             Content::DomainName(name.clone())

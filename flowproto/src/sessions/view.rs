@@ -9,7 +9,7 @@ use super::store::{Device, Sessions};
 use super::unusable::Unusable;
 use crate::json;
 use crate::options::{
-    Announcement, Announcer, ElementType, Metadata, OptionsRecord, SamplingResolver,
+    AnnouncementOrigin, Announcer, Content, ElementType, Metadata, OptionsRecord, SamplingResolver,
 };
 use crate::record::Sampling;
 use crate::template::Template;
@@ -189,8 +189,8 @@ impl Sessions {
                 .announcements_ignored
                 .saturating_add(announced.ignored);
         }
-        record.announce(announcer, |by, announcement| {
-            let is_kept = self.keep_announcement(message.place, by, announcement);
+        record.announce(announcer, |by, content| {
+            let is_kept = self.keep_announcement(message.place, by, content);
             announced.refused = announced.refused.saturating_add(u64::from(!is_kept));
         });
         announced
@@ -201,8 +201,8 @@ impl Sessions {
     pub(super) fn keep_announcement(
         &mut self,
         place: Place,
-        by: Announcer,
-        announcement: Announcement,
+        by: AnnouncementOrigin,
+        content: Content,
     ) -> bool {
         let Some(session) = self.slab.get(place).and_then(Option::as_ref) else {
             return false;
@@ -214,18 +214,18 @@ impl Sessions {
             return false;
         };
         let options = &mut device.options;
-        let is_new = options.is_new(by, &announcement);
+        let is_new = options.is_new(by, &content);
         let is_full = sender.metadata_entries >= self.limits.share(self.limits.metadata_entries)
             || self.metadata_entries >= self.limits.metadata_entries
-            || options.is_full(&announcement);
-        if options.is_name_taken(&announcement) || is_new && is_full {
+            || options.is_full(&content);
+        if options.is_name_taken(&content) || is_new && is_full {
             return false;
         }
         if is_new {
             sender.metadata_entries = sender.metadata_entries.saturating_add(1);
             self.metadata_entries = self.metadata_entries.saturating_add(1);
         }
-        options.announce(by, announcement);
+        options.announce(by, content);
         true
     }
 

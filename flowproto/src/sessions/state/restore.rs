@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{DeviceState, OptionState, SessionId, SessionState, State, specifiers};
 use crate::address::Address;
-use crate::options::{Announcement, Announcer};
+use crate::options::{AnnouncementOrigin, Announcer};
 use crate::sessions::clock::{ClockState, MessageClock};
 use crate::sessions::key::{DomainKey, Place, SessionKey};
 use crate::sessions::messages::SessionMessage;
@@ -134,12 +134,15 @@ impl Sessions {
         let Some(place) = restored.places.values().copied().min() else {
             return;
         };
-        let announcer = |sessions: &Self, option: &OptionState| {
+        let origin = |sessions: &Self, option: &OptionState| {
             let place = option.session.and_then(|id| restored.places.get(&id));
             let session = place.and_then(|place| sessions.get(*place));
-            Announcer {
-                domain: option.domain,
-                session: session.map_or(0, |session| session.number),
+            AnnouncementOrigin {
+                announcer: Announcer {
+                    domain: option.domain,
+                    session: session.map_or(0, |session| session.number),
+                },
+                of_device: option.of_device,
             }
         };
         // Superseded ones first, as they were announced.
@@ -148,13 +151,13 @@ impl Sessions {
             .iter()
             .partition(|option| option.is_superseded);
         for option in superseded.into_iter().chain(current.iter().copied()) {
-            let by = announcer(self, option);
-            self.keep_announcement(place, by, option.into());
+            let by = origin(self, option);
+            self.keep_announcement(place, by, option.content.clone());
         }
         // Values that hold side by side: each was repeated after the other one.
         for option in current {
-            let by = announcer(self, option);
-            self.keep_announcement(place, by, option.into());
+            let by = origin(self, option);
+            self.keep_announcement(place, by, option.content.clone());
         }
         for layout in &device.layouts {
             let message = SessionMessage::new(place, clock(layout.clock.map_time(time)), 0);
@@ -163,15 +166,6 @@ impl Sessions {
         }
         for place in restored.places.values() {
             self.refresh_domain(*place);
-        }
-    }
-}
-
-impl From<&OptionState> for Announcement {
-    fn from(option: &OptionState) -> Self {
-        Self {
-            of_device: option.of_device,
-            content: option.content.clone(),
         }
     }
 }

@@ -67,12 +67,12 @@ impl DeviceState {
                 latest: numbers.get(&sequence.latest_session()).copied(),
                 sequence: sequence.state().map_times(age),
             });
-        let options = device.options.iter().map(|(origin, content)| OptionState {
-            session: numbers.get(&origin.announcer.session).copied(),
-            domain: origin.announcer.domain,
-            of_device: origin.of_device,
-            is_superseded: origin.is_superseded,
-            content,
+        let options = device.options.iter().map(|announced| OptionState {
+            session: numbers.get(&announced.origin.announcer.session).copied(),
+            domain: announced.origin.announcer.domain,
+            of_device: announced.origin.of_device,
+            is_superseded: announced.is_superseded,
+            content: announced.value,
         });
         let layouts = device
             .directory
