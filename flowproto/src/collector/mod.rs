@@ -2,8 +2,9 @@
 //! flow records.
 //!
 //! `crate::wire` parses a datagram; `process` follows its events with the state in
-//! `crate::sessions`, `sets` and `records` read what it contains; Data Sets without a template are
-//! `pending`. Every step is shown to an `observer`, through which `--explain` prints.
+//! `crate::sessions`, `sets` and `records` read what it contains, with the `sampling` in force.
+//! `traffic` is the short cut for records of which nothing else is needed. Data Sets without a template
+//! are `pending`. Every step is shown to an `observer`, through which `--explain` prints.
 //!
 //! A wrong template is never used. Over UDP, templates belong to exporter address, Observation Domain
 //! and source port (RFC 7011 §10.3.2). NetFlow v9 has no ports in its rule (RFC 3954 §5.1): there, a
@@ -26,9 +27,11 @@ mod observer;
 mod pending;
 mod process;
 mod records;
+mod sampling;
 mod sets;
 mod sink;
 mod totals;
+mod traffic;
 
 pub use crate::sessions::{
     AliasPolicy, ByExporter, Convention, Domain, DomainReport, ExporterAddresses, Limits, Reasons,

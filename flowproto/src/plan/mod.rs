@@ -256,6 +256,13 @@ impl Plan {
         self.traffic.as_ref()
     }
 
+    /// Whether each record needs what earlier records of its flow have counted: running totals and firewall
+    /// connections. That costs a look-up, which exporters of deltas do not pay for. A reported packet is neither.
+    pub(crate) fn need_totals(&self) -> bool {
+        let has_totals = self.counter_kinds().iter().any(|kind| kind.is_total());
+        !self.has_packet() && (has_totals || self.are_firewall_connections())
+    }
+
     /// What octets and packets mean from record to record of a flow.
     pub(crate) const fn counter_kinds(&self) -> [CounterKind; 2] {
         [self.octets, self.packets]

@@ -195,7 +195,7 @@ impl Attempt {
     /// What an error of the watch means. `code` is that of the server's answer, if there was one.
     ///
     /// # Errors
-    /// The watch must be started in another way: that is no failure of the kind.
+    /// The watch must be started in another way. The kind has not failed.
     fn failure_of(
         &mut self,
         kind: ResourceKind,
