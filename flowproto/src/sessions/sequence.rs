@@ -10,12 +10,17 @@
 //!   explains it. Otherwise the exporter has restarted.
 //! * Nothing is counted while no convention explains the numbers.
 
+mod jumps;
+#[cfg(test)]
+mod tests;
+
 use enum_map::EnumMap;
 
 use super::convention::{Convention, MessageSequence};
-use super::gaps::{Gap, Gaps, LATE, OLD, RESTART, Report, SequenceCounts};
+use super::gaps::{Gaps, LATE, OLD, RESTART, Report};
 use super::key::ExporterId;
 use crate::wire::Version;
+use jumps::Jump;
 
 /// Maximum score of a convention.
 const MAX_SCORE: u8 = 16;
@@ -23,14 +28,6 @@ const MAX_SCORE: u8 = 16;
 const MAX_CONFIDENCE: i8 = 8;
 /// What a contradiction takes from a score.
 const CONTRADICTION: u8 = 4;
-/// A jump ahead by this number of Messages, or units, is believed at once.
-const BELIEVABLE_MESSAGES: u32 = 64;
-const BELIEVABLE_UNITS: u32 = 1024;
-/// A confirmed jump by this number is a loss at any rate.
-const PLAUSIBLE_UNITS: u64 = 1 << 20;
-/// Messages that continue from before a jump until it is undone.
-const UNDO_MESSAGES: u8 = 2;
-
 /// Who sent a Message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sender {
@@ -105,14 +102,6 @@ impl SequenceState {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Jump {
-    /// The latest Message that continues from before the jump.
-    line: MessageSequence,
-    /// Number of Messages after the jump that continue from before it.
-    followers: u8,
-}
-
 impl Sequence {
     pub(super) fn new(version: Version) -> Self {
         Self {
@@ -153,6 +142,11 @@ impl Sequence {
             }
         }
         best.0
+    }
+
+    /// Whether a convention explains the numbers, so that a gap is a loss.
+    const fn is_sure(&self) -> bool {
+        self.confidence > 0
     }
 
     fn score(&self, wanted: Convention) -> u8 {
@@ -241,7 +235,6 @@ impl Sequence {
         now_milliseconds: u64,
         report: Report<'_>,
     ) -> SequenceOutcome {
-        let elapsed = now_milliseconds.saturating_sub(self.latest_milliseconds);
         self.received_milliseconds = now_milliseconds;
         let Some(latest) = self.latest else {
             self.began_milliseconds = now_milliseconds;
@@ -264,50 +257,15 @@ impl Sequence {
             self.set_latest(message, sender);
             return SequenceOutcome::First;
         };
-        let ahead = begin.wrapping_sub(expected);
         if let Some(stray) = self.stray
             && self.follows(stray, message).is_some()
         {
-            let jumped = stray.span(convention).0.wrapping_sub(expected);
-            self.confirm_jump(sender.exporter, report);
-            if jumped < 1 << 31 && u64::from(jumped) <= self.plausible(elapsed) {
-                let gap = Gap::new(expected, jumped, now_milliseconds, sender.exporter);
-                self.gaps.open(gap, self.is_sure(), report);
-                self.next(message, sender, report);
-                return SequenceOutcome::Gap {
-                    expected,
-                    missing: jumped,
-                };
-            }
-            self.restart(message, sender, report);
-            return SequenceOutcome::Restarted { up_time: 0 };
+            let ahead = stray.span(convention).0.wrapping_sub(expected);
+            return self.on_stray_continued(message, sender, (expected, ahead), report);
         }
-        let is_ahead = ahead < 1 << 31;
-        if is_ahead && ahead > self.believable() {
-            self.stray = Some(message);
-            report(sender.exporter, OLD);
-            return SequenceOutcome::Stray { expected };
-        }
-        if is_ahead {
-            self.confirm_jump(sender.exporter, report);
-            self.confidence = self.confidence.saturating_sub(1).max(-MAX_CONFIDENCE);
-            self.gaps.age(self.is_sure(), report);
-            let gap = Gap {
-                is_unconfirmed: true,
-                tentative: is_new.then_some(sender.session),
-                ..Gap::new(expected, ahead, now_milliseconds, sender.exporter)
-            };
-            self.gaps.open(gap, self.is_sure(), report);
-            self.jump = Some(Jump {
-                line: latest,
-                followers: 0,
-            });
-            self.stray = None;
-            self.set_latest(message, sender);
-            return SequenceOutcome::Gap {
-                expected,
-                missing: ahead,
-            };
+        let ahead = begin.wrapping_sub(expected);
+        if ahead < 1 << 31 {
+            return self.on_jump(message, (sender, is_new), (expected, ahead), report);
         }
         let continues_line = self
             .jump
@@ -390,40 +348,6 @@ impl Sequence {
         self.gaps.age(self.is_sure(), report);
     }
 
-    /// The jump before the latest Message is real.
-    fn confirm_jump(&mut self, exporter: ExporterId, report: Report<'_>) {
-        let Some(jump) = self.jump.take() else {
-            return;
-        };
-        self.gaps.confirm();
-        if jump.followers > 0 {
-            let late = SequenceCounts {
-                late: jump.followers.into(),
-                ..SequenceCounts::default()
-            };
-            report(exporter, late);
-        }
-    }
-
-    /// A Message that continues from before the latest jump.
-    fn continue_line(&mut self, message: MessageSequence, sender: Sender, report: Report<'_>) {
-        let Some(jump) = &mut self.jump else {
-            return;
-        };
-        jump.line = message;
-        jump.followers = jump.followers.saturating_add(1);
-        let is_undone = jump.followers >= UNDO_MESSAGES;
-        if !self.gaps.has_unconfirmed() {
-            // Reordered: the gap is filled.
-            self.confirm_jump(sender.exporter, report);
-        } else if is_undone {
-            self.gaps.drop_unconfirmed();
-            self.jump = None;
-            self.stray = self.latest;
-            self.set_latest(message, sender);
-        }
-    }
-
     /// The convention by which `next` follows `before`: the one in force, or one that is as good.
     /// Learns which conventions hold.
     fn follows(&mut self, before: MessageSequence, next: MessageSequence) -> Option<Convention> {
@@ -467,34 +391,4 @@ impl Sequence {
         }
         explained
     }
-
-    //------------ Jumps -------------------------------------------------------------------------
-
-    /// Whether a convention explains the numbers, so that a gap is a loss.
-    const fn is_sure(&self) -> bool {
-        self.confidence > 0
-    }
-
-    fn believable(&self) -> u32 {
-        let messages = self.max_advance.saturating_mul(BELIEVABLE_MESSAGES);
-        messages.max(BELIEVABLE_UNITS)
-    }
-
-    /// The largest jump in this time that the exporter's rate explains.
-    fn plausible(&self, elapsed_milliseconds: u64) -> u64 {
-        let lifetime = self
-            .latest_milliseconds
-            .saturating_sub(self.began_milliseconds)
-            .max(1000);
-        let usual = self
-            .advanced
-            .saturating_mul(elapsed_milliseconds)
-            .checked_div(lifetime);
-        let usual = usual.unwrap_or_default().saturating_mul(16);
-        usual.saturating_add(PLAUSIBLE_UNITS)
-    }
 }
-
-#[cfg(test)]
-#[path = "sequence_tests.rs"]
-mod tests;

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::sessions::convention::RecordNumbers;
-use crate::sessions::gaps::{WINDOW_MESSAGES, WINDOW_MILLISECONDS};
+use crate::sessions::gaps::{SequenceCounts, WINDOW_MESSAGES, WINDOW_MILLISECONDS};
 use strum::VariantArray as _;
 
 /// A series, and what it has counted.
