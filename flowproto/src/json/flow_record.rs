@@ -3,7 +3,7 @@
 use super::scalar::{write_address, write_hex, write_number, write_string};
 use crate::address::Address;
 use crate::host_name::NameSource;
-use crate::record::{FlowEndReason, FlowRecord, TunnelType};
+use crate::record::{FlowEndReason, FlowRecord, Translation, Tunnel, TunnelType};
 use crate::tcp::{RoundTripTime, TcpHealth};
 
 /// Appends key, protocol and counters of a flow record to `out` as members of a JSON object:
@@ -29,37 +29,12 @@ pub fn write_flow(record: &FlowRecord, out: &mut Vec<u8>) {
 /// written if the record has them.
 pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
     write_flow(record, out);
-    let key = &record.key;
     let mut members = Members { out, first: false };
-    let next_hop = if key.source_address.is_ipv4() {
-        "ipNextHopIPv4Address"
-    } else {
-        "ipNextHopIPv6Address"
-    };
     members.number_if(
         "transportOctetDeltaCount",
         record.transport_octet_delta_count,
     );
-    if record.reverse_packet_delta_count > 0 {
-        members.number("reverseOctetDeltaCount", record.reverse_octet_delta_count);
-        members.number("reversePacketDeltaCount", record.reverse_packet_delta_count);
-        members.number_if(
-            "reverseTransportOctetDeltaCount",
-            record.reverse_transport_octet_delta_count,
-        );
-        members.non_zero(
-            "reverseFlowStartMilliseconds",
-            record.reverse_flow_start_milliseconds,
-        );
-        members.non_zero(
-            "reverseFlowEndMilliseconds",
-            record.reverse_flow_end_milliseconds,
-        );
-        members.number(
-            "reverseTcpControlBits",
-            record.reverse_tcp_control_bits.into(),
-        );
-    }
+    reverse(record, &mut members);
     members.non_zero("flowStartMilliseconds", record.flow_start_milliseconds);
     members.non_zero("flowEndMilliseconds", record.flow_end_milliseconds);
     members.number("tcpControlBits", record.tcp_control_bits.into());
@@ -67,9 +42,72 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
     if record.flow_end_reason != FlowEndReason::Unknown {
         members.number("flowEndReason", record.flow_end_reason.octet().into());
     }
-    if let Some(direction) = record.biflow_direction {
-        members.number("biflowDirection", direction.octet().into());
+    connection(record, &mut members);
+    tcp(record, &mut members);
+    dns(record, &mut members);
+    http(record, &mut members);
+    match record.key.protocol_identifier {
+        1 => members.number("icmpTypeCodeIPv4", record.icmp_type_code.into()),
+        58 => members.number("icmpTypeCodeIPv6", record.icmp_type_code.into()),
+        _ => {}
     }
+    members.non_zero("vlanId", record.vlan_id.into());
+    if let Some(interfaces) = &record.interfaces {
+        members.number("ingressInterface", interfaces.ingress_interface.into());
+        members.number("egressInterface", interfaces.egress_interface.into());
+        members.number_if("flowDirection", interfaces.flow_direction.map(u64::from));
+    }
+    if let Some(outer) = &record.tunnel {
+        tunnel(outer, &mut members);
+    }
+    members.non_zero("securityProtocol", record.security_protocol.octet().into());
+    if let Some(nat) = &record.translation {
+        translation(nat, &mut members);
+    }
+    routing(record, &mut members);
+    if let Some(responder) = &record.responder_name {
+        members.key(match responder.source {
+            NameSource::Dns => "responderDnsName",
+            NameSource::Tls => "SSL_SERVER_NAME",
+            NameSource::Http => "httpRequestHost",
+        });
+        write_string(responder.name.as_str(), members.out);
+    }
+}
+
+/// The counters and times of the reverse direction.
+fn reverse(record: &FlowRecord, members: &mut Members<'_>) {
+    if record.reverse_packet_delta_count == 0 {
+        return;
+    }
+    members.number("reverseOctetDeltaCount", record.reverse_octet_delta_count);
+    members.number("reversePacketDeltaCount", record.reverse_packet_delta_count);
+    members.number_if(
+        "reverseTransportOctetDeltaCount",
+        record.reverse_transport_octet_delta_count,
+    );
+    members.non_zero(
+        "reverseFlowStartMilliseconds",
+        record.reverse_flow_start_milliseconds,
+    );
+    members.non_zero(
+        "reverseFlowEndMilliseconds",
+        record.reverse_flow_end_milliseconds,
+    );
+    members.number(
+        "reverseTcpControlBits",
+        record.reverse_tcp_control_bits.into(),
+    );
+}
+
+/// The initiator, the number of connections and their durations.
+fn connection(record: &FlowRecord, members: &mut Members<'_>) {
+    members.number_if(
+        "biflowDirection",
+        record
+            .biflow_direction
+            .map(|direction| direction.octet().into()),
+    );
     members.number_if(
         "newConnectionDeltaCount",
         record.new_connection_delta_count.map(u64::from),
@@ -82,90 +120,81 @@ pub fn write_record(record: &FlowRecord, out: &mut Vec<u8>) {
         "connectionSumDurationMilliseconds",
         record.connection_sum_duration_milliseconds,
     );
-    tcp(record, &mut members);
-    dns(record, &mut members);
-    http(record, &mut members);
-    match key.protocol_identifier {
-        1 => members.number("icmpTypeCodeIPv4", record.icmp_type_code.into()),
-        58 => members.number("icmpTypeCodeIPv6", record.icmp_type_code.into()),
-        _ => {}
+}
+
+/// The outer header.
+fn tunnel(tunnel: &Tunnel, members: &mut Members<'_>) {
+    if tunnel.tunnel_type == TunnelType::Vxlan {
+        members.number("layer2SegmentId", tunnel.layer2_segment_id());
     }
-    members.non_zero("vlanId", record.vlan_id.into());
-    if let Some(interfaces) = &record.interfaces {
-        members.number("ingressInterface", interfaces.ingress_interface.into());
-        members.number("egressInterface", interfaces.egress_interface.into());
-        if let Some(direction) = interfaces.flow_direction {
-            members.number("flowDirection", direction.into());
-        }
+    members.non_zero("tunnelType", tunnel.tunnel_type.octet().into());
+    members.non_zero(
+        "tunnelEncapsulation",
+        tunnel.tunnel_type.encapsulation().into(),
+    );
+    if tunnel.tunnel_type != TunnelType::IpInIp {
+        members.key("tunnelKey");
+        write_hex(&tunnel.tunnel_key.to_be_bytes(), members.out);
     }
-    if let Some(tunnel) = &record.tunnel {
-        if tunnel.tunnel_type == TunnelType::Vxlan {
-            members.number("layer2SegmentId", tunnel.layer2_segment_id());
-        }
-        members.non_zero("tunnelType", tunnel.tunnel_type.octet().into());
-        members.non_zero(
-            "tunnelEncapsulation",
-            tunnel.tunnel_type.encapsulation().into(),
-        );
-        if tunnel.tunnel_type != TunnelType::IpInIp {
-            members.key("tunnelKey");
-            write_hex(&tunnel.tunnel_key.to_be_bytes(), members.out);
-        }
-        let [source, destination] = if tunnel.tunnel_source_address.is_ipv4() {
-            ["tunnelSourceIPv4Address", "tunnelDestinationIPv4Address"]
-        } else {
-            ["tunnelSourceIPv6Address", "tunnelDestinationIPv6Address"]
-        };
-        members.address(source, tunnel.tunnel_source_address);
-        members.address(destination, tunnel.tunnel_destination_address);
-        members.number(
-            "tunnelProtocolIdentifier",
-            tunnel.tunnel_protocol_identifier.into(),
-        );
-        members.non_zero(
-            "tunnelSourceTransportPort",
-            tunnel.tunnel_source_port.into(),
-        );
-        members.non_zero(
-            "tunnelDestinationTransportPort",
-            tunnel.tunnel_destination_port.into(),
-        );
-    }
-    members.non_zero("securityProtocol", record.security_protocol.octet().into());
-    if let Some(nat) = &record.translation {
-        members.post_nat("postNATSource", nat.post_nat_source_address);
-        members.post_nat("postNATDestination", nat.post_nat_destination_address);
-        members.non_zero(
-            "postNAPTSourceTransportPort",
-            nat.post_napt_source_port.into(),
-        );
-        members.non_zero(
-            "postNAPTDestinationTransportPort",
-            nat.post_napt_destination_port.into(),
-        );
-    }
+    let [source, destination] = if tunnel.tunnel_source_address.is_ipv4() {
+        ["tunnelSourceIPv4Address", "tunnelDestinationIPv4Address"]
+    } else {
+        ["tunnelSourceIPv6Address", "tunnelDestinationIPv6Address"]
+    };
+    members.address(source, tunnel.tunnel_source_address);
+    members.address(destination, tunnel.tunnel_destination_address);
+    members.number(
+        "tunnelProtocolIdentifier",
+        tunnel.tunnel_protocol_identifier.into(),
+    );
+    members.non_zero(
+        "tunnelSourceTransportPort",
+        tunnel.tunnel_source_port.into(),
+    );
+    members.non_zero(
+        "tunnelDestinationTransportPort",
+        tunnel.tunnel_destination_port.into(),
+    );
+}
+
+/// Addresses and ports after network address translation.
+fn translation(nat: &Translation, members: &mut Members<'_>) {
+    members.post_nat("postNATSource", nat.post_nat_source_address);
+    members.post_nat("postNATDestination", nat.post_nat_destination_address);
+    members.non_zero(
+        "postNAPTSourceTransportPort",
+        nat.post_napt_source_port.into(),
+    );
+    members.non_zero(
+        "postNAPTDestinationTransportPort",
+        nat.post_napt_destination_port.into(),
+    );
+}
+
+/// What the routing table of the exporter has of the addresses.
+fn routing(record: &FlowRecord, members: &mut Members<'_>) {
     members.non_zero("bgpSourceAsNumber", record.bgp_source_as_number.into());
     members.non_zero(
         "bgpDestinationAsNumber",
         record.bgp_destination_as_number.into(),
     );
-    let [source, destination] = if key.source_address.is_ipv4() {
-        ["sourceIPv4PrefixLength", "destinationIPv4PrefixLength"]
+    let [source, destination, next_hop] = if record.key.source_address.is_ipv4() {
+        [
+            "sourceIPv4PrefixLength",
+            "destinationIPv4PrefixLength",
+            "ipNextHopIPv4Address",
+        ]
     } else {
-        ["sourceIPv6PrefixLength", "destinationIPv6PrefixLength"]
+        [
+            "sourceIPv6PrefixLength",
+            "destinationIPv6PrefixLength",
+            "ipNextHopIPv6Address",
+        ]
     };
     members.non_zero(source, record.source_prefix_length.into());
     members.non_zero(destination, record.destination_prefix_length.into());
     if !record.ip_next_hop_address.is_unspecified() {
         members.address(next_hop, record.ip_next_hop_address);
-    }
-    if let Some(responder) = &record.responder_name {
-        members.key(match responder.source {
-            NameSource::Dns => "responderDnsName",
-            NameSource::Tls => "SSL_SERVER_NAME",
-            NameSource::Http => "httpRequestHost",
-        });
-        write_string(responder.name.as_str(), members.out);
     }
 }
 
@@ -385,7 +414,6 @@ impl Members<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Tunnel;
 
     #[test]
     fn a_flow_record_is_a_json_object_between_braces() {
