@@ -174,6 +174,16 @@ pub(crate) struct FieldSpan {
     pub(crate) length: usize,
 }
 
+impl FieldSpan {
+    /// The value in the octets of a record; none if they end before.
+    #[inline]
+    pub(crate) fn value_in(self, record: &[u8]) -> &[u8] {
+        let end = self.start.checked_add(self.length);
+        let value = end.and_then(|end| record.get(self.start..end));
+        value.unwrap_or_default()
+    }
+}
+
 #[allow(
     clippy::as_conversions,
     reason = "`From` is not const; the cast widens"

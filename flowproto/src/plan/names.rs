@@ -72,9 +72,7 @@ pub(super) fn read(
     } in fields
     {
         let span = spans.get(*field).unwrap_or(span);
-        let end = span.start.checked_add(span.length);
-        let value = end.and_then(|end| octets.get(span.start..end));
-        let mut text = until(value.unwrap_or_default(), 0);
+        let mut text = until(span.value_in(octets), 0);
         if *source == NameSource::Http && !text.starts_with(b"[") {
             // Some exporters send the port, too.
             text = until(text, b':');

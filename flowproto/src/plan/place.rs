@@ -23,10 +23,7 @@ impl Place {
 
     /// The octets of the value. `spans` as for [`super::Plan::read`].
     pub(super) fn value<'a>(&self, octets: &'a [u8], spans: &[FieldSpan]) -> &'a [u8] {
-        let span = spans.get(self.field).unwrap_or(&self.span);
-        let end = span.start.checked_add(span.length);
-        let value = end.and_then(|end| octets.get(span.start..end));
-        value.unwrap_or_default()
+        spans.get(self.field).unwrap_or(&self.span).value_in(octets)
     }
 
     /// The number at a place, if there is one of 1 to 8 octets.

@@ -78,10 +78,7 @@ impl Step {
     /// The octets of the value in a record. `spans` as for [`Plan::read`].
     #[inline]
     fn value<'a>(&self, octets: &'a [u8], spans: &[FieldSpan]) -> &'a [u8] {
-        let span = spans.get(self.field).unwrap_or(&self.span);
-        let end = span.start.checked_add(span.length);
-        let value = end.and_then(|end| octets.get(span.start..end));
-        value.unwrap_or_default()
+        spans.get(self.field).unwrap_or(&self.span).value_in(octets)
     }
 }
 
