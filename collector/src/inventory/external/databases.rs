@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use maxminddb::{Reader, WithinOptions};
+use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::attributes::ExternalAttributes;
@@ -32,9 +32,8 @@ const MAX_CACHED_RECORDS: usize = 1 << 22;
 /// Reads the whole database into a layer. Flow records are looked up in a table, not here.
 pub(super) fn parse(octets: Vec<u8>) -> Result<Layer, FileError> {
     let reader = Reader::from_source(octets).map_err(FileError::Database)?;
-    let mut builder = LayerBuilder::default();
+    let mut values = RecordValues::default();
     let (mut v4, mut v6) = (Walk::<u32>::default(), Walk::<u128>::default());
-    let mut cached: HashMap<usize, u32, RandomState> = HashMap::default();
     // Networks that the iterator skips are not counted, and a crafted tree can have any number of
     // them. So networks without data and aliased networks are included.
     let options = WithinOptions::default()
@@ -47,24 +46,7 @@ pub(super) fn parse(octets: Vec<u8>) -> Result<Layer, FileError> {
     let max_networks = nodes.saturating_mul(8).saturating_add(8).min(MAX_NETWORKS);
     for (count, network) in networks.enumerate() {
         let network = network.map_err(FileError::Database)?;
-        let value = match network.offset() {
-            None => 0,
-            Some(offset) => match cached.get(&offset) {
-                Some(value) => *value,
-                None => {
-                    let record: Option<Record<'_>> =
-                        network.decode().map_err(FileError::Database)?;
-                    let value = record.map_or(0, |record| {
-                        let attributes = record.attributes(&mut builder);
-                        builder.add(attributes)
-                    });
-                    if cached.len() < MAX_CACHED_RECORDS {
-                        cached.insert(offset, value);
-                    }
-                    value
-                }
-            },
-        };
+        let value = values.of(&network).map_err(FileError::Database)?;
         let prefix = network.network().map_err(FileError::Database)?;
         match (prefix.network(), prefix.broadcast()) {
             (IpAddr::V4(first), IpAddr::V4(last)) => {
@@ -81,7 +63,7 @@ pub(super) fn parse(octets: Vec<u8>) -> Result<Layer, FileError> {
             ("address ranges", v6.intervals.count(), MAX_INTERVALS),
             (
                 "combinations of autonomous system and country",
-                builder.attribute_count(),
+                values.builder.attribute_count(),
                 MAX_COMBINATIONS,
             ),
         ];
@@ -91,12 +73,42 @@ pub(super) fn parse(octets: Vec<u8>) -> Result<Layer, FileError> {
             }
         }
     }
+    let builder = values.builder;
     if builder.attribute_count() <= 1 {
         return Err(FileError::NoKnownFields {
             database_type: reader.metadata().database_type.chars().take(64).collect(),
         });
     }
     Ok(builder.build_of(v4.intervals, v6.intervals))
+}
+
+/// The values of records in the layer.
+#[derive(Default)]
+struct RecordValues {
+    builder: LayerBuilder,
+    /// By offset of the record.
+    cached: HashMap<usize, u32, RandomState>,
+}
+
+impl RecordValues {
+    /// The value of a network's record; 0 if it has none.
+    fn of(&mut self, network: &LookupResult<'_, Vec<u8>>) -> Result<u32, MaxMindDbError> {
+        let Some(offset) = network.offset() else {
+            return Ok(0);
+        };
+        if let Some(value) = self.cached.get(&offset) {
+            return Ok(*value);
+        }
+        let record: Option<Record<'_>> = network.decode()?;
+        let value = record.map_or(0, |record| {
+            let attributes = record.attributes(&mut self.builder);
+            self.builder.add(attributes)
+        });
+        if self.cached.len() < MAX_CACHED_RECORDS {
+            self.cached.insert(offset, value);
+        }
+        Ok(value)
+    }
 }
 
 /// Returns whether a database repeats its IPv4 networks there: v4-mapped, Teredo (RFC 4380), 6to4

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use flowproto::Address;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::parse::address;
 
@@ -59,66 +60,85 @@ pub(super) struct PodNetworks {
     pub(super) malformed: Option<&'static str>,
 }
 
-impl PodNetworks {
-    fn add(&mut self, text: &str, reported: &[Address], annotation: &'static str) {
+/// Collects the addresses of a pod.
+struct Reader<'a> {
+    /// The addresses in the status of the pod.
+    reported: &'a [Address],
+    networks: PodNetworks,
+}
+
+impl Reader<'_> {
+    fn add(&mut self, annotation: &'static str, text: &str) {
         let Some(address) = address(text) else {
             return;
         };
-        if reported.contains(&address) || self.addresses.contains(&address) {
+        let networks = &mut self.networks;
+        if self.reported.contains(&address) || networks.addresses.contains(&address) {
             return;
         }
-        if self.addresses.len() >= MAX_CLAIMED {
-            self.malformed = Some(annotation);
+        if networks.addresses.len() >= MAX_CLAIMED {
+            networks.malformed = Some(annotation);
             return;
         }
-        self.addresses.push(address);
+        networks.addresses.push(address);
+    }
+
+    fn add_list(&mut self, annotation: &'static str, text: &str) {
+        for text in text.split(',') {
+            self.add(annotation, text);
+        }
+    }
+
+    fn add_json<T: DeserializeOwned>(
+        &mut self,
+        annotation: &'static str,
+        json: &str,
+        addresses: impl FnOnce(T) -> Vec<String>,
+    ) {
+        match serde_json::from_str(json) {
+            Ok(value) => {
+                for text in addresses(value) {
+                    self.add(annotation, &text);
+                }
+            }
+            Err(_) => self.networks.malformed = Some(annotation),
+        }
     }
 }
 
 /// Reads the addresses of all networks of a pod. `reported` are those in its status.
 pub(super) fn read(annotations: &BTreeMap<String, String>, reported: &[Address]) -> PodNetworks {
-    let mut networks = PodNetworks::default();
-    let status = NETWORK_STATUS
-        .iter()
-        .find_map(|name| annotations.get(*name).map(|text| (*name, text)));
+    let mut reader = Reader {
+        reported,
+        networks: PodNetworks::default(),
+    };
+    let get = |name: &'static str| Some((name, annotations.get(name)?.as_str()));
+    let status = NETWORK_STATUS.into_iter().find_map(get);
     if let Some((name, text)) = status.filter(|(_, text)| !text.trim().is_empty()) {
-        match serde_json::from_str::<Vec<NetworkStatus>>(text) {
-            Ok(list) => {
-                for text in list.iter().filter_map(|one| one.ips.as_ref()).flatten() {
-                    networks.add(text, reported, name);
-                }
-            }
-            Err(_) => networks.malformed = Some(name),
-        }
+        reader.add_json(name, text, |list: Vec<NetworkStatus>| {
+            list.into_iter()
+                .filter_map(|one| one.ips)
+                .flatten()
+                .collect()
+        });
     }
-    if let Some(text) = annotations.get(OVN_POD_NETWORKS) {
-        match serde_json::from_str::<BTreeMap<String, OvnPodNetwork>>(text) {
-            Ok(all) => {
-                for network in all.values() {
-                    let list = network.ip_addresses.iter().flatten();
-                    for text in list.chain(&network.ip_address) {
-                        networks.add(text, reported, OVN_POD_NETWORKS);
-                    }
-                }
-            }
-            Err(_) => networks.malformed = Some(OVN_POD_NETWORKS),
-        }
+    if let Some((name, text)) = get(OVN_POD_NETWORKS) {
+        reader.add_json(name, text, |all: BTreeMap<String, OvnPodNetwork>| {
+            let networks = all.into_values();
+            let addresses = networks.flat_map(|network| {
+                let list = network.ip_addresses.into_iter().flatten();
+                list.chain(network.ip_address)
+            });
+            addresses.collect()
+        });
     }
-    if let Some(text) = annotations.get(GKE_POD_IPS) {
-        match serde_json::from_str::<Vec<GkePodIp>>(text) {
-            Ok(list) => {
-                for text in list.iter().filter_map(|one| one.ip.as_ref()) {
-                    networks.add(text, reported, GKE_POD_IPS);
-                }
-            }
-            Err(_) => networks.malformed = Some(GKE_POD_IPS),
-        }
+    if let Some((name, text)) = get(GKE_POD_IPS) {
+        reader.add_json(name, text, |list: Vec<GkePodIp>| {
+            list.into_iter().filter_map(|one| one.ip).collect()
+        });
     }
-    for name in EARLY_POD_IPS {
-        let text = annotations.get(name).into_iter();
-        for text in text.flat_map(|text| text.split(',')) {
-            networks.add(text, reported, name);
-        }
+    for (name, text) in EARLY_POD_IPS.into_iter().filter_map(get) {
+        reader.add_list(name, text);
     }
     for (name, text) in annotations {
         let Some(provider) = name.strip_suffix(KUBE_OVN_SUFFIX) else {
@@ -129,12 +149,10 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, reported: &[Address])
             .get(&allocated)
             .is_some_and(|text| text == "true")
         {
-            for text in text.split(',') {
-                networks.add(text, reported, KUBE_OVN_SUFFIX);
-            }
+            reader.add_list(KUBE_OVN_SUFFIX, text);
         }
     }
-    networks
+    reader.networks
 }
 
 #[cfg(test)]
