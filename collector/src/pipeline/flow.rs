@@ -83,7 +83,7 @@ pub enum PathCount {
 
 /// Which direction of its record a flow is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub enum RecordDirection {
     /// The record's own direction.
     Forward,
     /// The opposite direction of a biflow record (RFC 5103).
@@ -115,7 +115,7 @@ pub struct Flow {
     /// What protects the packets.
     pub security_protocol: SecurityProtocol,
     /// Direction within its record.
-    pub direction: Direction,
+    pub direction: RecordDirection,
     /// 61 `flowDirection`: 0 ingress, 1 egress; `None` if the record does not have it.
     pub reported_direction: Option<u8>,
     /// Whether records of its exporter count.
@@ -304,7 +304,7 @@ impl Flow {
             destination_port: key.destination_port,
             protocol: key.protocol_identifier,
             security_protocol: record.protection(),
-            direction: Direction::Forward,
+            direction: RecordDirection::Forward,
             reported_direction: record.interfaces.and_then(|i| i.flow_direction),
             policy: RecordPolicy::default(),
             counted_direction: None,
@@ -328,7 +328,7 @@ impl Flow {
             transport_octets: record
                 .reverse_transport_octet_delta_count
                 .map(|octets| record.sampling.scale(octets)),
-            direction: Direction::Reverse,
+            direction: RecordDirection::Reverse,
             health: None,
             ..*self
         }
@@ -362,7 +362,7 @@ impl Flow {
     /// True for the record's own direction.
     #[must_use]
     pub fn is_forward(&self) -> bool {
-        self.direction == Direction::Forward
+        self.direction == RecordDirection::Forward
     }
 
     /// What its source and its destination have, from the same of its record.

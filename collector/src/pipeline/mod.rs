@@ -39,7 +39,7 @@ pub use counts::{PipelineCounts, RecordCounts};
 pub use decided::{DecidedRecord, PathEnd, Reason, Sinks, Verdict, WholeRecord};
 pub use exporters::Origin;
 pub use flow::{
-    AddressAndPort, Direction, Flow, FlowExtras, Initiator, Measures, PathCount, TunnelEnds,
+    AddressAndPort, Flow, FlowExtras, Initiator, Measures, PathCount, RecordDirection, TunnelEnds,
 };
 pub use health::{ConnectionHealth, FlowHealth, PacketHealth};
 pub use host_names::host_names;

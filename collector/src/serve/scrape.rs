@@ -18,7 +18,7 @@ use crate::emit::flow_log::{FlowLogCounts, LineSettings};
 use crate::emit::forward::ForwardCounts;
 use crate::emit::replicate::ReplicaCounts;
 use crate::history::History;
-use crate::inventory::cluster::Health;
+use crate::inventory::cluster::WatchHealth;
 use crate::metrics::{ExporterReport, Exporters, Metrics, ReceiveCounts, SocketCounts, Totals};
 use crate::outputs::{OutputCounts, Outputs};
 use crate::pipeline::{Observers, Pipeline, PipelineCounts, PipelineSettings};
@@ -71,7 +71,7 @@ pub struct Scrape {
     /// The next empty edge table. One drain at a time.
     pub spare: Mutex<EdgeTable>,
     /// Health of the Kubernetes watches, if there are any.
-    pub kubernetes: OnceLock<Arc<Health>>,
+    pub kubernetes: OnceLock<Arc<WatchHealth>>,
     /// The settings file.
     pub settings: SettingsStatus,
     /// The counts of the last drain.

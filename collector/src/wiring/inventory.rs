@@ -9,7 +9,7 @@ use kipfix_service::exit::{BadSettings, Failure};
 use kipfix_service::signals::{Stop, StopAtEnd};
 
 use crate::clock;
-use crate::inventory::cluster::{self, Access, Health, LabelSelectors, ProbeStatus};
+use crate::inventory::cluster::{self, Access, LabelSelectors, ProbeStatus, WatchHealth};
 use crate::inventory::external::{ExternalError, ExternalWatcher, NamedCidr};
 use crate::inventory::file::{self, Inventory};
 use crate::inventory::{IndexSnapshot, IndexWriter, NodeId};
@@ -130,7 +130,7 @@ pub(super) fn watch_kubernetes(
         namespace_label: settings.attribution.namespace_label.clone(),
         kept: settings.kept_labels()?,
     };
-    let health = Arc::new(Health::new(selectors.kinds()));
+    let health = Arc::new(WatchHealth::new(selectors.kinds()));
     scrape.kubernetes.get_or_init(|| Arc::clone(&health));
     let publisher = Publisher {
         store: Arc::clone(&scrape.store),

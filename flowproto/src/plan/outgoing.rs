@@ -3,7 +3,7 @@
 //! In NetFlow v9 they are OUT_BYTES and OUT_PKTS. Exporters exist that fill the counters of the direction
 //! (61) of a record and send 0 in the others.
 
-use super::place::Place;
+use super::place::FieldPlace;
 use crate::field::{FieldSpan, FieldSpecifier};
 use crate::record::FlowRecord;
 
@@ -15,8 +15,8 @@ const EGRESS: u8 = 1;
 /// The outgoing counters of a template.
 #[derive(Debug)]
 pub(super) struct OutgoingCounters {
-    octets: Option<Place>,
-    packets: Option<Place>,
+    octets: Option<FieldPlace>,
+    packets: Option<FieldPlace>,
 }
 
 impl OutgoingCounters {
@@ -28,7 +28,7 @@ impl OutgoingCounters {
         have_deltas: [bool; 2],
     ) -> Option<Self> {
         let place = |has_deltas: bool, id| {
-            let place = has_deltas.then(|| Place::of(specifiers, spans, id));
+            let place = has_deltas.then(|| FieldPlace::of(specifiers, spans, id));
             place.flatten()
         };
         let [have_octets, have_packets] = have_deltas;
@@ -57,7 +57,7 @@ impl OutgoingCounters {
         }
         for (place, delta) in deltas {
             if place.is_some() {
-                *delta = Place::number(place, octets, spans).unwrap_or_default();
+                *delta = FieldPlace::number(place, octets, spans).unwrap_or_default();
             }
         }
     }

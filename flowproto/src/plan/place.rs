@@ -5,14 +5,14 @@ use crate::value::unsigned;
 
 /// The place of a value.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct FieldPlace {
     /// Position among the template's fields.
     field: usize,
     /// Position of the value if no field of variable length precedes it.
     span: FieldSpan,
 }
 
-impl Place {
+impl FieldPlace {
     /// The first field of an IANA element. `None` if the template has none. `spans`: of all fields, as if
     /// none of variable length preceded them.
     pub(super) fn of(specifiers: &[FieldSpecifier], spans: &[FieldSpan], id: u16) -> Option<Self> {

@@ -4,7 +4,7 @@
 mod headers;
 
 use self::headers::Packet;
-use super::place::Place;
+use super::place::FieldPlace;
 use crate::field::{FieldSpan, FieldSpecifier};
 use crate::record::FlowRecord;
 
@@ -14,15 +14,15 @@ const ETHERNET: u64 = 1;
 /// The packet in the records of a template.
 #[derive(Debug)]
 pub(super) struct PacketSection {
-    section: Place,
+    section: FieldPlace,
     /// The section begins with an Ethernet header.
     is_frame: bool,
     /// 312 `dataLinkFrameSize`, 408 `dataLinkFrameType`, 409 `sectionOffset`, 410
     /// `sectionExportedOctets`: the section without its padding.
-    frame_octets: Option<Place>,
-    frame_type: Option<Place>,
-    offset: Option<Place>,
-    exported_octets: Option<Place>,
+    frame_octets: Option<FieldPlace>,
+    frame_type: Option<FieldPlace>,
+    offset: Option<FieldPlace>,
+    exported_octets: Option<FieldPlace>,
 }
 
 /// True for 313 `ipHeaderPacketSection` and 315 `dataLinkFrameSection`.
@@ -33,7 +33,7 @@ pub(super) const fn is_section(enterprise: u32, id: u16) -> bool {
 impl PacketSection {
     /// The section in the records of a template. `None` if it has none.
     pub(super) fn of(specifiers: &[FieldSpecifier], spans: &[FieldSpan]) -> Option<Self> {
-        let place = |wanted: u16| Place::of(specifiers, spans, wanted);
+        let place = |wanted: u16| FieldPlace::of(specifiers, spans, wanted);
         let packet = place(313);
         Some(Self {
             section: packet.or_else(|| place(315))?,
@@ -50,7 +50,7 @@ impl PacketSection {
     #[cold]
     pub(super) fn read(&self, octets: &[u8], spans: &[FieldSpan], record: &mut FlowRecord) {
         record.is_continuation = true;
-        let number = |place| Place::number(place, octets, spans);
+        let number = |place| FieldPlace::number(place, octets, spans);
         let is_readable = number(self.offset).is_none_or(|offset| offset == 0)
             && (!self.is_frame || number(self.frame_type).is_none_or(|kind| kind == ETHERNET));
         let section = self.section.value(octets, spans);

@@ -4,7 +4,7 @@ use super::clock::MessageClock;
 use super::convention::MessageSequence;
 use super::gaps::RESTART;
 use super::key::Place;
-use super::sequence::{Sender, SequenceOutcome};
+use super::sequence::{MessageSender, SequenceOutcome};
 use super::session::Suspect;
 use super::store::Sessions;
 use super::templates::TemplateChange;
@@ -204,7 +204,7 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(message.place).and_then(Option::as_mut) else {
             return SequenceOutcome::First;
         };
-        let sender = Sender {
+        let sender = MessageSender {
             session: session.number,
             exporter: session.exporter,
         };

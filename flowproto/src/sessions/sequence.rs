@@ -30,7 +30,7 @@ const MAX_CONFIDENCE: i8 = 8;
 const CONTRADICTION: u8 = 4;
 /// Who sent a Message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sender {
+pub(super) struct MessageSender {
     /// Number of the session.
     pub(super) session: u64,
     pub(super) exporter: ExporterId,
@@ -231,7 +231,7 @@ impl Sequence {
     pub(super) fn on_message(
         &mut self,
         message: MessageSequence,
-        (sender, is_new): (Sender, bool),
+        (sender, is_new): (MessageSender, bool),
         now_milliseconds: u64,
         report: Report<'_>,
     ) -> SequenceOutcome {
@@ -283,7 +283,7 @@ impl Sequence {
     pub(super) fn on_late(
         &mut self,
         message: MessageSequence,
-        sender: Sender,
+        sender: MessageSender,
         report: Report<'_>,
     ) -> bool {
         let span = message.span(self.convention());
@@ -293,7 +293,12 @@ impl Sequence {
     }
 
     /// The exporter has restarted with this Message: gaps are losses, and nothing is expected.
-    pub(super) fn restart(&mut self, message: MessageSequence, sender: Sender, report: Report<'_>) {
+    pub(super) fn restart(
+        &mut self,
+        message: MessageSequence,
+        sender: MessageSender,
+        report: Report<'_>,
+    ) {
         self.finish(report);
         report(sender.exporter, RESTART);
         self.stray = None;
@@ -321,14 +326,14 @@ impl Sequence {
 
     //------------ Messages in order -------------------------------------------------------------
 
-    fn set_latest(&mut self, message: MessageSequence, sender: Sender) {
+    fn set_latest(&mut self, message: MessageSequence, sender: MessageSender) {
         self.latest = Some(message);
         self.latest_session = sender.session;
         self.latest_milliseconds = self.received_milliseconds;
     }
 
     /// A Message that follows the latest one.
-    fn next(&mut self, message: MessageSequence, sender: Sender, report: Report<'_>) {
+    fn next(&mut self, message: MessageSequence, sender: MessageSender, report: Report<'_>) {
         let convention = self.convention();
         self.confidence = self.confidence.saturating_add(2).min(MAX_CONFIDENCE);
         self.confirm_jump(sender.exporter, report);

@@ -6,7 +6,7 @@
 
 use super::convention::MessageSequence;
 use super::gaps::Report;
-use super::sequence::{Sender, Sequence, SequenceOutcome};
+use super::sequence::{MessageSender, Sequence, SequenceOutcome};
 use crate::wire::Version;
 
 /// Series searched for one that a Message continues.
@@ -114,7 +114,7 @@ impl Tracks {
         &mut self,
         member: &mut Membership,
         message: MessageSequence,
-        sender: Sender,
+        sender: MessageSender,
         now_milliseconds: u64,
         report: Report<'_>,
     ) -> Option<(SequenceOutcome, &Sequence)> {
@@ -148,7 +148,7 @@ impl Tracks {
         &mut self,
         member: &Membership,
         message: MessageSequence,
-        sender: Sender,
+        sender: MessageSender,
         report: Report<'_>,
     ) -> Option<u32> {
         let track = self.get_mut(member.track?)?;
@@ -161,7 +161,7 @@ impl Tracks {
         &mut self,
         member: &mut Membership,
         message: MessageSequence,
-        sender: Sender,
+        sender: MessageSender,
         report: Report<'_>,
     ) {
         member.latest = Some(message);

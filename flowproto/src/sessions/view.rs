@@ -57,7 +57,7 @@ impl Metadata for SessionView<'_> {
 
 /// Outcome of options records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Announced {
+pub(crate) struct AnnouncementCounts {
     /// Values for which there was no room, or whose name is that of another element.
     pub(crate) refused: u64,
     /// Records that announce sampling in a way that is not understood.
@@ -168,8 +168,8 @@ impl Sessions {
         message: &SessionMessage,
         template: &Template,
         octets: &[u8],
-    ) -> Announced {
-        let mut announced = Announced::default();
+    ) -> AnnouncementCounts {
+        let mut announced = AnnouncementCounts::default();
         let Some(session) = self.slab.get(message.place).and_then(Option::as_ref) else {
             return announced;
         };

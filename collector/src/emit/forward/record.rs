@@ -7,7 +7,7 @@ use flowproto::{Address, FlowRecord};
 use crate::emit::double_buffer::Batch;
 use crate::emit::record::{host_names_of, origin_address, reverse};
 use crate::pipeline::enrich::Endpoints;
-use crate::pipeline::{DecidedRecord, Direction, Origin, WholeRecord};
+use crate::pipeline::{DecidedRecord, Origin, RecordDirection, WholeRecord};
 
 /// One direction of a record. It has no names: these are looked up when it is written.
 #[derive(Clone, Debug)]
@@ -24,8 +24,8 @@ impl ForwardedRecord {
     pub(super) fn new(decided: &DecidedRecord<'_>, whole: &WholeRecord<'_>) -> Self {
         Self {
             record: match decided.flow.direction {
-                Direction::Forward => whole.record.forward(),
-                Direction::Reverse => reverse(whole.record),
+                RecordDirection::Forward => whole.record.forward(),
+                RecordDirection::Reverse => reverse(whole.record),
             },
             endpoints: *decided.endpoints,
             origin: Arc::clone(decided.origin),

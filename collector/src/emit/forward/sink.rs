@@ -11,7 +11,7 @@ use crate::emit::EmittedRecords;
 use crate::emit::delivery::DeliverySink;
 use crate::emit::enriched::EnrichedRecord;
 use crate::emit::record::reverse;
-use crate::pipeline::{DecidedRecord, Direction};
+use crate::pipeline::{DecidedRecord, RecordDirection};
 use crate::snapshots::Snapshots;
 
 /// The records of one pipeline on their way to the targets.
@@ -53,8 +53,8 @@ impl ForwardSink {
                 .get_or_insert_with(wall_clock_milliseconds);
             let reversed;
             let of_direction = match record.flow.direction {
-                Direction::Forward => whole.record,
-                Direction::Reverse => {
+                RecordDirection::Forward => whole.record,
+                RecordDirection::Reverse => {
                     reversed = reverse(whole.record);
                     &reversed
                 }

@@ -69,12 +69,12 @@ impl WatchCounts {
 
 /// State of all watches.
 #[derive(Debug)]
-pub struct Health {
+pub struct WatchHealth {
     watches: EnumMap<ResourceKind, Mutex<WatchState>>,
     kinds: Vec<ResourceKind>,
 }
 
-impl Health {
+impl WatchHealth {
     /// Creates the state of the watches of these kinds, before their first event.
     #[must_use]
     pub fn new(kinds: Vec<ResourceKind>) -> Self {

@@ -23,7 +23,7 @@ use kipfix_service::signals::Stop;
 use tokio::time::Instant;
 
 pub use access::{Access, AccessError};
-pub use health::{Health, WatchCounts};
+pub use health::{WatchCounts, WatchHealth};
 pub use resource_kind::ResourceKind;
 pub use selectors::LabelSelectors;
 use state::ClusterState;
@@ -65,7 +65,7 @@ pub fn start(
     access: Access,
     writer: IndexWriter,
     selectors: LabelSelectors,
-    health: Arc<Health>,
+    health: Arc<WatchHealth>,
     publish: impl Publish,
     stop: impl AsRef<Stop> + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {

@@ -1,6 +1,6 @@
 //! Messages that are ahead of the expected number.
 
-use super::{MAX_CONFIDENCE, Sender, Sequence, SequenceOutcome};
+use super::{MAX_CONFIDENCE, MessageSender, Sequence, SequenceOutcome};
 use crate::sessions::convention::MessageSequence;
 use crate::sessions::gaps::{Gap, OLD, Report, SequenceCounts};
 use crate::sessions::key::ExporterId;
@@ -27,7 +27,7 @@ impl Sequence {
     pub(super) fn on_jump(
         &mut self,
         message: MessageSequence,
-        (sender, is_new): (Sender, bool),
+        (sender, is_new): (MessageSender, bool),
         (expected, ahead): (u32, u32),
         report: Report<'_>,
     ) -> SequenceOutcome {
@@ -59,7 +59,7 @@ impl Sequence {
     pub(super) fn on_stray_continued(
         &mut self,
         message: MessageSequence,
-        sender: Sender,
+        sender: MessageSender,
         (expected, ahead): (u32, u32),
         report: Report<'_>,
     ) -> SequenceOutcome {
@@ -96,7 +96,7 @@ impl Sequence {
     pub(super) fn continue_line(
         &mut self,
         message: MessageSequence,
-        sender: Sender,
+        sender: MessageSender,
         report: Report<'_>,
     ) {
         let Some(jump) = &mut self.jump else {

@@ -23,7 +23,7 @@ impl Receiver {
     }
 
     fn receive_of(&mut self, session: u64, message: MessageSequence) -> SequenceOutcome {
-        let sender = Sender {
+        let sender = MessageSender {
             session,
             exporter: 0,
         };

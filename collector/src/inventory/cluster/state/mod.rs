@@ -20,7 +20,7 @@ use std::sync::Arc;
 use flowproto::Address;
 
 use super::fields::{CiliumNodeFields, NamespaceFields, OwnerFields};
-use super::health::Health;
+use super::health::WatchHealth;
 use super::owners::{Owners, Workload};
 use super::resource_kind::ResourceKind;
 use super::update::{WatchEvent, WatchUpdate};
@@ -38,7 +38,7 @@ use probes::Probes;
 #[derive(Debug)]
 pub(super) struct ClusterState {
     writer: IndexWriter,
-    health: Arc<Health>,
+    health: Arc<WatchHealth>,
     /// Wall clock, milliseconds since the epoch.
     now: u64,
     lists: EnumMap<ResourceKind, ListState>,
@@ -65,7 +65,7 @@ pub(super) struct ClusterState {
 
 impl ClusterState {
     /// Creates the state of a cluster without objects.
-    pub(super) fn new(writer: IndexWriter, health: Arc<Health>) -> Self {
+    pub(super) fn new(writer: IndexWriter, health: Arc<WatchHealth>) -> Self {
         Self {
             writer,
             health,

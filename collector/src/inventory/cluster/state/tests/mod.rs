@@ -22,7 +22,7 @@ use crate::inventory::cluster::fields::{
     CiliumNodeFields, Controller, EgressFields, EndpointSliceFields, Gateway, NamespaceFields,
     NodeFields, OwnerFields, PodFields, ResourceClaimFields, ServiceFields,
 };
-use crate::inventory::cluster::health::Health;
+use crate::inventory::cluster::health::WatchHealth;
 use crate::inventory::cluster::resource_kind::ResourceKind;
 use crate::inventory::cluster::uid::uid;
 use crate::inventory::cluster::update::{WatchEvent, WatchFailure, WatchUpdate};
@@ -57,7 +57,7 @@ fn tcp(port: u16) -> TransportPort {
 /// A cluster whose API server is the test.
 struct Scenario {
     state: ClusterState,
-    health: Arc<Health>,
+    health: Arc<WatchHealth>,
     probes: Vec<(String, ProbeStatus)>,
 }
 
@@ -70,7 +70,7 @@ impl Scenario {
     }
 
     fn within(bounds: Bounds) -> Self {
-        let health = Arc::new(Health::new(ResourceKind::ALL.to_vec()));
+        let health = Arc::new(WatchHealth::new(ResourceKind::ALL.to_vec()));
         let mut writer = IndexWriter::new(bounds);
         writer.start_watch();
         let mut scenario = Self {
