@@ -47,16 +47,17 @@ pub use observers::{ObserverTimeouts, Observers};
 pub use policy::{CountedDirection, ExporterPolicies, ExporterPolicy, RecordPolicy};
 
 use crate::clock::Now;
+use crate::inventory::NodeId;
 use crate::receive::Ingest;
 use crate::snapshots::{SnapshotStore, Snapshots};
-use block::{Block, MAX_FLOWS};
-use decide::Decider;
+use block::{Block, MAX_FLOWS, ResolvedFlow};
+use decide::{Decider, Decision};
 use decode::MessageExporter;
 use dedup::Stage;
 use enrich::{EndpointCache, Resolver, TunnelNetworks};
-use exporters::Exporters;
+use exporters::{Exporter, Exporters};
 use interfaces::InterfaceNames;
-use pending::{PendingQueue, UndecidedRecord};
+use pending::{PendingQueue, PendingRecord};
 use unconfirmed::Unconfirmed;
 
 /// How records are decided.
@@ -380,20 +381,15 @@ impl<S: Sinks> Stages<S> {
         let is_waiting = is_watched && self.is_waiting_for_inventory();
         let stage = self.stage();
         let block = std::mem::take(&mut self.block);
+        let exporters = std::mem::take(&mut self.exporters);
         for resolved in block.resolved() {
             let (flow, endpoints) = (resolved.flow, resolved.endpoints);
             let domain = usize::try_from(flow.domain).unwrap_or(usize::MAX);
-            let Some(exporter) = self.exporters.get(domain) else {
+            let Some(exporter) = exporters.get(domain) else {
                 continue;
             };
-            let record = UndecidedRecord {
-                resolved,
-                exporter,
-                whole,
-            };
             if is_waiting || is_watched && endpoints.is_unreported() {
-                let record = record.to_pending(self.now);
-                self.counts.held = self.counts.held.wrapping_add(1);
+                let record = self.hold(&resolved, exporter, whole);
                 self.wait_for_inventory(record);
                 continue;
             }
@@ -401,25 +397,48 @@ impl<S: Sinks> Stages<S> {
                 .attribute(flow, endpoints, &self.snapshots.index);
             match self.decider(self.now, stage).decide(&resolved) {
                 Err(until) => {
-                    let record = record.to_pending(self.now);
-                    self.counts.held = self.counts.held.wrapping_add(1);
+                    let record = self.hold(&resolved, exporter, whole);
                     self.wait_for_observer(record, endpoints, until);
                 }
-                Ok(decision) => {
-                    let Self {
-                        counts, snapshots, ..
-                    } = self;
-                    counts.decide(flow.node, decision, &snapshots.index);
-                    self.unconfirmed
-                        .add(decision.unconfirmed, &self.observers, counts);
-                    let record = record.decided(decision);
-                    self.sinks.accept(&record, &self.snapshots);
-                }
+                Ok(decision) => self.hand_over(&resolved, decision, &exporter.origin, whole),
             }
         }
+        self.exporters = exporters;
         self.block = block;
         self.block.clear();
         self.resolve_overflow();
+    }
+
+    #[cold]
+    fn hold(
+        &mut self,
+        resolved: &ResolvedFlow<'_>,
+        exporter: &Exporter,
+        whole: Option<WholeRecord<'_>>,
+    ) -> PendingRecord {
+        self.counts.held = self.counts.held.wrapping_add(1);
+        PendingRecord::new(resolved, exporter, whole, self.now)
+    }
+
+    /// Counts the decision on a flow, and hands the record to the sinks.
+    #[inline]
+    fn hand_over<'a>(
+        &mut self,
+        resolved: &ResolvedFlow<'a>,
+        decision: Decision,
+        origin: &'a Arc<Origin>,
+        whole: Option<WholeRecord<'a>>,
+    ) {
+        self.count_decision(resolved.flow.node, decision);
+        let record = resolved.decided(decision, origin, whole);
+        self.sinks.accept(&record, &self.snapshots);
+    }
+
+    #[inline]
+    fn count_decision(&mut self, node: Option<NodeId>, decision: Decision) {
+        self.counts.decide(node, decision, &self.snapshots.index);
+        self.unconfirmed
+            .add(decision.unconfirmed, &self.observers, &mut self.counts);
     }
 
     /// How much is known now about which nodes are observed. Offline, nothing is certain before the end.

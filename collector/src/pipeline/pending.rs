@@ -13,8 +13,7 @@ use flowproto::{Address, FlowRecord};
 
 use super::Stages;
 use super::block::ResolvedFlow;
-use super::decide::Decision;
-use super::decided::{DecidedRecord, Sinks, WholeRecord};
+use super::decided::{Sinks, WholeRecord};
 use super::dedup::Stage;
 use super::delay_queue::{DelayQueue, Footprint, Shared};
 use super::enrich::{Endpoints, Resolver};
@@ -62,62 +61,6 @@ struct PendingWhole {
     octets: Option<(Arc<Template>, Box<[u8]>)>,
 }
 
-/// A resolved flow on its way to a decision.
-#[derive(Clone, Copy)]
-pub(super) struct UndecidedRecord<'a> {
-    pub(super) resolved: ResolvedFlow<'a>,
-    pub(super) exporter: &'a Exporter,
-    pub(super) whole: Option<WholeRecord<'a>>,
-}
-
-impl<'a> UndecidedRecord<'a> {
-    /// The record with the decision on it.
-    #[inline]
-    pub(super) fn decided(&self, decision: Decision) -> DecidedRecord<'a> {
-        let ResolvedFlow {
-            flow,
-            extras,
-            health,
-            endpoints,
-        } = self.resolved;
-        DecidedRecord {
-            flow,
-            extras,
-            health,
-            endpoints,
-            verdict: decision.verdict,
-            is_connection_counted: decision.is_connection_counted,
-            compared: decision.compared,
-            origin: &self.exporter.origin,
-            whole: self.whole,
-        }
-    }
-
-    /// A copy that can wait.
-    #[cold]
-    pub(super) fn to_pending(self, now: Now) -> PendingRecord {
-        let ResolvedFlow {
-            flow,
-            extras,
-            health,
-            ..
-        } = self.resolved;
-        PendingRecord {
-            flow: *flow,
-            extras: extras.map(|extras| Box::new(extras.clone())),
-            health: health.map(|health| Box::new(*health)),
-            origin: Arc::clone(&self.exporter.origin),
-            revision: self.exporter.revision,
-            reason: PendingReason::Inventory,
-            arrived: now,
-            deadline_milliseconds: 0,
-            whole: self
-                .whole
-                .map(|whole| Box::new(PendingWhole::new(&whole, flow.is_forward()))),
-        }
-    }
-}
-
 impl PendingWhole {
     /// Fields are written once a record, with its own direction.
     fn new(whole: &WholeRecord<'_>, with_octets: bool) -> Self {
@@ -125,6 +68,15 @@ impl PendingWhole {
         Self {
             record: whole.record.clone(),
             octets: octets.map(|(template, octets)| (Arc::clone(template), octets.into())),
+        }
+    }
+
+    /// The fields, with the names that the options data of the record's exporter has.
+    fn fields<'a>(&'a self, of: &PendingRecord, decoder: &'a CollectingProcess) -> Fields<'a> {
+        let domain = usize::try_from(of.flow.domain).unwrap_or(usize::MAX);
+        match &self.octets {
+            None => Fields::of_record(&self.record),
+            Some((template, octets)) => decoder.fields((domain, of.revision), template, octets),
         }
     }
 
@@ -142,6 +94,27 @@ impl PendingWhole {
 }
 
 impl PendingRecord {
+    /// A copy of a flow that can wait.
+    pub(super) fn new(
+        resolved: &ResolvedFlow<'_>,
+        exporter: &Exporter,
+        whole: Option<WholeRecord<'_>>,
+        arrived: Now,
+    ) -> Self {
+        let flow = *resolved.flow;
+        Self {
+            flow,
+            extras: resolved.extras.map(|extras| Box::new(extras.clone())),
+            health: resolved.health.map(|health| Box::new(*health)),
+            origin: Arc::clone(&exporter.origin),
+            revision: exporter.revision,
+            reason: PendingReason::Inventory,
+            arrived,
+            deadline_milliseconds: 0,
+            whole: whole.map(|whole| Box::new(PendingWhole::new(&whole, flow.is_forward()))),
+        }
+    }
+
     fn footprint(&self) -> Footprint {
         let extras = self.extras.as_ref().map_or(0, |_| size_of::<FlowExtras>());
         let health = self.health.as_ref().map_or(0, |_| size_of::<FlowHealth>());
@@ -160,8 +133,7 @@ impl PendingRecord {
 impl<S: Sinks> Stages<S> {
     /// Lets a record wait until the inventory may know its endpoints.
     #[cold]
-    pub(super) fn wait_for_inventory(&mut self, mut record: PendingRecord) {
-        record.reason = PendingReason::Inventory;
+    pub(super) fn wait_for_inventory(&mut self, record: PendingRecord) {
         let deadline = if self.is_waiting_for_inventory() {
             self.has_waited_for_list = true;
             self.settings.inventory_deadline()
@@ -302,43 +274,14 @@ impl<S: Sinks> Stages<S> {
         };
         match decider.decide(&resolved) {
             Err(until) => self.wait_for_observer(record, &endpoints, until),
-            Ok(decision) => self.hand_over(&record, &endpoints, decision, decoder),
+            Ok(decision) => {
+                let whole = record.whole.as_deref().map(|whole| WholeRecord {
+                    record: &whole.record,
+                    fields: whole.fields(&record, decoder),
+                });
+                self.hand_over(&resolved, decision, &record.origin, whole);
+            }
         }
-    }
-
-    fn hand_over(
-        &mut self,
-        record: &PendingRecord,
-        endpoints: &Endpoints,
-        decision: Decision,
-        decoder: &CollectingProcess,
-    ) {
-        let index = &self.snapshots.index;
-        self.counts.decide(record.flow.node, decision, index);
-        self.unconfirmed
-            .add(decision.unconfirmed, &self.observers, &mut self.counts);
-        let domain = usize::try_from(record.flow.domain).unwrap_or(usize::MAX);
-        let whole = record.whole.as_deref().map(|whole| WholeRecord {
-            record: &whole.record,
-            fields: match &whole.octets {
-                None => Fields::of_record(&whole.record),
-                Some((template, octets)) => {
-                    decoder.fields((domain, record.revision), template, octets)
-                }
-            },
-        });
-        let decided = DecidedRecord {
-            flow: &record.flow,
-            extras: record.extras.as_deref(),
-            health: record.health.as_deref(),
-            endpoints,
-            verdict: decision.verdict,
-            is_connection_counted: decision.is_connection_counted,
-            compared: decision.compared,
-            origin: &record.origin,
-            whole,
-        };
-        self.sinks.accept(&decided, &self.snapshots);
     }
 }
 

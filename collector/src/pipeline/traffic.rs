@@ -66,10 +66,7 @@ impl<S: Sinks> Stages<S> {
         let decider = self.decider(self.now, self.exporter.stage);
         let decision = decider.decide_packets(&criteria).ok()?;
         self.counts.records = self.counts.records.wrapping_add(1);
-        let index = &self.snapshots.index;
-        self.counts.decide(node, decision, index);
-        self.unconfirmed
-            .add(decision.unconfirmed, &self.observers, &mut self.counts);
+        self.count_decision(node, decision);
         if decision.verdict.is_counted() {
             let connections = u64::from(self.settings.connections_from_flows);
             let measures = Measures::of_traffic(record, connections);
