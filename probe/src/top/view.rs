@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flowproto::{FlowKey, protocol};
-use kipfix_service::terminal::{Cell, Column, Table, bytes, decimal};
+use kipfix_service::terminal::{Cell, Column, Table, bytes, decimal, time};
 
 use super::totals::{Amounts, ServerPort, Snapshot, Sums};
 use crate::settings::TopView;
@@ -98,8 +98,12 @@ impl TopView {
     pub(super) fn title(self, snapshot: &Snapshot, rates: Rates, drops: f64) -> String {
         let all = &snapshot.all;
         let (octets, packets) = rates.of(all);
-        let mut parts = vec![
-            self.as_str().to_owned(),
+        let mut parts = vec![self.as_str().to_owned()];
+        // A narrow terminal cuts the end of the line.
+        if drops > 0.0 {
+            parts.push(format!("{drops:.0} packets dropped by the kernel"));
+        }
+        parts.extend([
             format!("{}/s", bytes(octets)),
             format!("{} packets/s", decimal(packets)),
             format!(
@@ -108,7 +112,7 @@ impl TopView {
                 all.total.packets
             ),
             format!("{} connections", all.total.connections),
-        ];
+        ]);
         for (count, name) in [
             (all.retransmitted, "retransmitted"),
             (snapshot.not_shown, "records not shown"),
@@ -116,9 +120,6 @@ impl TopView {
             if count > 0 {
                 parts.push(format!("{count} {name}"));
             }
-        }
-        if drops > 0.0 {
-            parts.push(format!("{drops:.0} packets dropped by the kernel"));
         }
         parts.join("  |  ")
     }
@@ -192,7 +193,7 @@ fn number_cells(sums: &Sums, rates: Rates) -> [Cell; 8] {
             round_trip,
             match round_trip {
                 0 => "-".to_owned(),
-                microseconds => format!("{} ms", decimal(microseconds / 100)),
+                microseconds => time(microseconds),
             },
         ),
     ]

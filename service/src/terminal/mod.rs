@@ -14,4 +14,4 @@ pub use browser::{Action, Browser};
 pub use keys::Key;
 pub use table::{Cell, Column, Table};
 pub use tty::Terminal;
-pub use units::{bytes, decimal};
+pub use units::{bytes, decimal, time};

@@ -78,10 +78,15 @@ impl Table {
         });
     }
 
-    /// The heading and the rows. With `width`, columns of text are cut so that lines fit.
+    /// The heading and the rows. With `width`, lines fit: columns of numbers are left out, from the
+    /// right, but not the one at `sorted` and not the only one. Then columns of text are cut.
     #[must_use]
     pub fn lines(&self, width: Option<usize>, sorted: Option<usize>) -> Vec<String> {
-        let widths = self.widths(width);
+        let mut widths = self.natural_widths();
+        if let Some(width) = width {
+            self.leave_out(&mut widths, width, sorted);
+            self.shrink(&mut widths, width);
+        }
         let heading = self.columns.iter().enumerate().map(|(at, column)| {
             let mark = if sorted == Some(at) { "*" } else { "" };
             Cell::text(&format!("{}{mark}", column.name))
@@ -91,15 +96,15 @@ impl Table {
         rows.map(|row| self.line(row, &widths)).collect()
     }
 
-    fn line(&self, row: &[Cell], widths: &[usize]) -> String {
+    fn line(&self, row: &[Cell], widths: &[Option<usize>]) -> String {
         let mut line = String::new();
         let cells = row.iter().zip(widths).zip(&self.columns);
         for ((cell, width), column) in cells {
+            let Some(width) = *width else { continue };
             if !line.is_empty() {
                 line.push_str("  ");
             }
-            let text = cut(&cell.text, *width);
-            let width = *width;
+            let text = cut(&cell.text, width);
             line.push_str(&if column.is_number {
                 format!("{text:>width$}")
             } else {
@@ -110,38 +115,71 @@ impl Table {
         line
     }
 
-    fn widths(&self, width: Option<usize>) -> Vec<usize> {
+    /// The widths at which nothing is cut.
+    fn natural_widths(&self) -> Vec<Option<usize>> {
+        let columns = self.columns.iter().enumerate();
+        let width = |(at, column): (usize, &Column)| {
+            let cells = self.rows.iter().filter_map(|row| row.get(at));
+            let texts = cells.map(|cell| cell.text.chars().count());
+            // One more for the mark of the order.
+            let heading = column.name.chars().count() + 1;
+            Some(texts.max().unwrap_or(0).max(heading))
+        };
+        columns.map(width).collect()
+    }
+
+    /// Leaves out columns of numbers (`None`) until the texts have room for an IPv4 address with port.
+    fn leave_out(&self, widths: &mut [Option<usize>], width: usize, sorted: Option<usize>) {
+        const READABLE: usize = "192.168.100.100:65535".len();
+        let needed = |(width, column): (Option<usize>, &Column)| {
+            width.map(|width| {
+                if column.is_number {
+                    width
+                } else {
+                    width.min(READABLE)
+                }
+            })
+        };
+        let numbers = self.columns.iter().enumerate();
+        let numbers: Vec<usize> = numbers
+            .filter_map(|(at, column)| column.is_number.then_some(at))
+            .collect();
+        let kept = sorted
+            .filter(|at| numbers.contains(at))
+            .or(numbers.first().copied());
+        for at in numbers.into_iter().rev().filter(|at| Some(*at) != kept) {
+            let columns = widths.iter().copied().zip(&self.columns);
+            if line_width(columns.filter_map(needed)) <= width {
+                break;
+            }
+            if let Some(left_out) = widths.get_mut(at) {
+                *left_out = None;
+            }
+        }
+    }
+
+    /// Makes the widest columns of text narrower.
+    fn shrink(&self, widths: &mut [Option<usize>], width: usize) {
         /// Columns of text are not made narrower.
         const LEAST: usize = 8;
-        let mut widths: Vec<usize> = self
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(at, column)| {
-                let cells = self.rows.iter().filter_map(|row| row.get(at));
-                let texts = cells.map(|cell| cell.text.chars().count());
-                // One more for the mark of the order.
-                texts
-                    .max()
-                    .unwrap_or(0)
-                    .max(column.name.chars().count() + 1)
-            })
-            .collect();
-        let Some(width) = width else {
-            return widths;
-        };
-        let gaps = self.columns.len().saturating_sub(1) * 2;
-        while widths.iter().sum::<usize>() + gaps > width {
+        while line_width(widths.iter().copied().flatten()) > width {
             let texts = widths.iter_mut().zip(&self.columns);
             let texts = texts.filter(|(_, column)| !column.is_number);
-            let widest = texts.map(|(width, _)| width).max();
+            let widest = texts.filter_map(|(width, _)| width.as_mut()).max();
             match widest {
                 Some(widest) if *widest > LEAST => *widest -= 1,
                 _ => break,
             }
         }
-        widths
     }
+}
+
+/// The characters of a line whose columns have these widths.
+fn line_width(widths: impl Iterator<Item = usize>) -> usize {
+    widths
+        .map(|width| width + 2)
+        .sum::<usize>()
+        .saturating_sub(2)
 }
 
 /// At most `width` characters. What is cut ends with `…`.
@@ -194,6 +232,43 @@ mod tests {
         assert_eq!(lines[2], "databas…  1000 B");
         // A line that cannot fit is cut by the terminal.
         assert_eq!(table.lines(Some(5), None), lines);
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_fewer_numbers_and_whole_addresses() {
+        let column = |name, is_number| Column { name, is_number };
+        let address = "192.168.100.100:65535";
+        let number = Cell::number(1, "1".into());
+        let table = Table {
+            columns: vec![
+                column("SOURCE", false),
+                column("BYTES/S", true),
+                column("SENT", true),
+                column("RTT", true),
+            ],
+            rows: vec![vec![
+                Cell::text(address),
+                number.clone(),
+                number.clone(),
+                number,
+            ]],
+        };
+        let heading = |width, sorted| {
+            let lines = table.lines(Some(width), sorted);
+            assert!(lines[1].starts_with(address), "{lines:?}");
+            lines[0]
+                .split_whitespace()
+                .skip(1)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(heading(44, None), "BYTES/S SENT RTT");
+        assert_eq!(heading(43, None), "BYTES/S SENT");
+        // The column of the order stays, and so does one column of numbers.
+        assert_eq!(heading(37, Some(3)), "BYTES/S RTT*");
+        assert_eq!(heading(36, Some(3)), "RTT*");
+        assert_eq!(heading(21 + 2 + 8, Some(0)), "BYTES/S");
+        assert!(table.lines(Some(20), None)[1].starts_with("192.168.1…  "));
     }
 
     #[test]

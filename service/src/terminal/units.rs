@@ -21,6 +21,16 @@ pub fn decimal(tenths: u64) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
+/// A time of this many microseconds, with its unit.
+#[must_use]
+pub fn time(microseconds: u64) -> String {
+    match microseconds {
+        0..1000 => format!("{microseconds} µs"),
+        1000..1_000_000 => format!("{} ms", decimal(microseconds / 100)),
+        _ => format!("{} s", decimal(microseconds / 100_000)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +47,18 @@ mod tests {
             assert_eq!(bytes(value), text);
         }
         assert_eq!(decimal(105), "10.5");
+    }
+
+    #[test]
+    fn times_have_the_unit_of_their_size() {
+        for (microseconds, text) in [
+            (1, "1 µs"),
+            (999, "999 µs"),
+            (1000, "1.0 ms"),
+            (999_999, "999.9 ms"),
+            (1_250_000, "1.2 s"),
+        ] {
+            assert_eq!(time(microseconds), text);
+        }
     }
 }
