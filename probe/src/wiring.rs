@@ -134,7 +134,7 @@ pub(crate) fn meter(
             (metering.finish(), outcome)
         }
     };
-    finish(&metered, exporting, &prepared)?;
+    finish(settings, &metered, exporting, &prepared)?;
     // The records of an incomplete file were exported, but the run has failed.
     let file = settings.capture.read.as_deref().unwrap_or(Path::new(""));
     outcome.with_context(|| format!("read {}", file.display()))?;
@@ -344,7 +344,11 @@ fn open_targets(
 }
 
 /// Waits until the export thread has sent everything, and logs the totals.
+///
+/// # Errors
+/// The export thread died, or of a savefile a target got nothing.
 fn finish(
+    settings: &Settings,
     outcome: &MeteringOutcome,
     exporting: JoinHandle<()>,
     targets: &[PreparedTarget],
@@ -362,6 +366,15 @@ fn finish(
     );
     if outcome.is_broken || died {
         return Err(anyhow!("the export thread died").into());
+    }
+    if settings.capture.read.is_none() {
+        return Ok(());
+    }
+    for (target, url) in targets.iter().zip(&settings.exporting.export) {
+        let (sent, lost) = (target.counters().sent(), target.counters().total_lost());
+        if sent == 0 && lost > 0 {
+            return Err(anyhow!("export {url}: all {lost} records were lost").into());
+        }
     }
     Ok(())
 }

@@ -369,6 +369,25 @@ fn the_records_of_a_truncated_capture_are_exported_and_the_exit_code_is_1() {
 }
 
 #[test]
+fn a_target_that_gets_nothing_of_a_savefile_is_exit_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("traffic.pcap");
+    traffic::write(&capture, 5);
+    let url = format!("tcp://127.0.0.1:{}", free_tcp_port());
+    let mut command = probe();
+    command.arg("--read").arg(&capture);
+    command.args(["--export", "stdout:", "--export", &url]);
+    let output = command.output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    // The other target has all records.
+    let text = String::from_utf8(output.stdout).unwrap();
+    let records = text.lines().filter(|line| line.contains("octetDeltaCount"));
+    let reason = format!("export {url}: all {} records were lost", records.count());
+    assert!(message.contains(&reason), "{message}");
+}
+
+#[test]
 fn the_effective_settings_are_a_settings_file_again() {
     let folder = tempfile::tempdir().unwrap();
     for make in [probe, collector] {

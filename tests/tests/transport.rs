@@ -149,8 +149,9 @@ fn openssl_accepts_ipfix_over_tls_only_from_a_client_with_a_certificate() {
         let target = format!("tls://localhost:{port}?{client}");
         let mut command = probe();
         command.arg("--read").arg(&path).args(["--export", &target]);
-        let output = program::output(&mut command);
+        let output = command.output().unwrap();
         let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.success(), accepted, "{log}");
         if accepted {
             // It ends after one connection, when it has written all of its data.
             running.wait(program::PATIENCE);
