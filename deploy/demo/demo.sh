@@ -11,7 +11,7 @@ deploy/deps.sh demo
 # The tests set it: they test their own build.
 bin=${KIPFIX_BIN:-}
 if [ -z "$bin" ]; then
-    echo "building the probe and the collector (less than three minutes the first time) ..."
+    echo "building the probe and the collector (minutes, the first time) ..."
     cargo build --profile demo --locked -p kipfix-probe -p kipfix-collector -p kipfix-demo
     bin=$(cd "${CARGO_TARGET_DIR:-target}/demo" && pwd)
 fi

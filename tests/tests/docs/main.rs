@@ -8,6 +8,7 @@ mod generated;
 mod metrics;
 mod schema;
 mod settings;
+mod values;
 
 use std::path::Path;
 
@@ -24,6 +25,17 @@ fn the_values_of_the_chart_have_the_settings_of_both_daemons() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     let committed = std::fs::read_to_string(file).unwrap();
     keep(path, &settings::values_schema(&committed));
+}
+
+#[test]
+fn the_values_of_the_chart_are_described_as_in_their_schema() {
+    let read = |name: &str| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        std::fs::read_to_string(root.join(name)).unwrap()
+    };
+    let path = "deploy/helm/kipfix/values.yaml";
+    let schema = read("deploy/helm/kipfix/values.schema.json");
+    keep(path, &values::commented(&read(path), &schema));
 }
 
 #[test]
