@@ -38,6 +38,25 @@ pub struct EdgeSink {
     connection_events: Vec<(ConnectionEnds, ConnectionEvent)>,
 }
 
+/// An edge between the endpoints of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EdgeDirection {
+    /// In the direction of its packets.
+    Own,
+    /// In the opposite direction.
+    Opposite,
+}
+
+impl EdgeDirection {
+    /// The direction of the initiator's packets.
+    fn of_initiator(initiator: Initiator) -> Self {
+        match initiator {
+            Initiator::Source | Initiator::Unknown => Self::Own,
+            Initiator::Destination => Self::Opposite,
+        }
+    }
+}
+
 impl EdgeSink {
     /// Creates a sink for `max_edges`. A full table is merged into `series`.
     #[must_use]
@@ -62,8 +81,7 @@ impl EdgeSink {
     pub fn with_observer(mut self, observer: Option<Arc<dyn EdgeObserver>>) -> Self {
         self.observer = observer;
         self.set_needs(self.needs);
-        self.needs = self.next_needs;
-        self.batch.set_health(self.needs.health);
+        self.begin_table();
         self
     }
 
@@ -96,7 +114,7 @@ impl EdgeSink {
         }
         if let Some(end) = record.compared {
             let addition = HealthAddition::Comparison(end, record.flow.path_count());
-            self.push_health(record, false, addition);
+            self.push_health(record, EdgeDirection::Own, addition);
         }
         if !record.verdict.is_counted() {
             return;
@@ -106,7 +124,7 @@ impl EdgeSink {
             let endpoints = record.endpoints;
             self.count(endpoints.source.id, endpoints.destination.id, measures);
         } else {
-            let edge = self.edge(record, false);
+            let edge = self.edge(record, EdgeDirection::Own);
             if self.has_detail(&edge) {
                 self.batch.push_detailed(edge, measures);
             } else {
@@ -118,34 +136,38 @@ impl EdgeSink {
     /// Counts the health of a record. That of its packets belongs to its direction, that of the
     /// connection to the direction of the initiator.
     fn accept_health(&mut self, record: &DecidedRecord<'_>, health: &FlowHealth) {
+        let of_initiator = EdgeDirection::of_initiator(health.connection.initiator);
         if record.verdict.is_counted() {
             let packets = HealthAddition::Packets(health.packets, health.round_trip_time);
-            self.push_health(record, false, packets);
+            self.push_health(record, EdgeDirection::Own, packets);
             let flow = record.flow;
-            let is_reverse = flow.source_port == DNS_PORT && flow.destination_port != DNS_PORT;
-            self.push_health(record, is_reverse, HealthAddition::Dns(health.dns));
-            let is_reverse = health.connection.initiator == Initiator::Destination;
-            self.push_health(record, is_reverse, HealthAddition::Http(health.http));
+            let is_response = flow.source_port == DNS_PORT && flow.destination_port != DNS_PORT;
+            let of_query = if is_response {
+                EdgeDirection::Opposite
+            } else {
+                EdgeDirection::Own
+            };
+            self.push_health(record, of_query, HealthAddition::Dns(health.dns));
+            self.push_health(record, of_initiator, HealthAddition::Http(health.http));
         }
         if record.is_connection_counted {
-            let connection = health.connection;
-            let is_reverse = connection.initiator == Initiator::Destination;
-            self.push_health(record, is_reverse, HealthAddition::Connection(connection));
+            let connection = HealthAddition::Connection(health.connection);
+            self.push_health(record, of_initiator, connection);
         }
     }
 
-    /// Adds to the health of the edge of a record, or of its reverse direction.
+    /// Adds to the health of the edge of a record, or of the opposite one.
     #[inline]
     fn push_health(
         &mut self,
         record: &DecidedRecord<'_>,
-        is_reverse: bool,
+        direction: EdgeDirection,
         addition: HealthAddition,
     ) {
         if addition.is_empty() {
             return;
         }
-        let edge = self.edge(record, is_reverse);
+        let edge = self.edge(record, direction);
         if self.has_detail(&edge) {
             self.batch.push_detailed_health(edge, addition);
         } else {
@@ -167,8 +189,7 @@ impl EdgeSink {
         record: &DecidedRecord<'_>,
         connection: &ConnectionHealth,
     ) {
-        let is_reverse = connection.initiator == Initiator::Destination;
-        let edge = || self.edge(record, is_reverse);
+        let edge = || self.edge(record, EdgeDirection::of_initiator(connection.initiator));
         let event = ConnectionEvent::of(connection, record.is_connection_counted, edge);
         if let Some(event) = event {
             let ends = ConnectionEnds::of(record.flow);
@@ -178,10 +199,11 @@ impl EdgeSink {
 
     /// The edge of a record, or the opposite one, with the details that families need.
     #[inline]
-    fn edge(&self, record: &DecidedRecord<'_>, is_reverse: bool) -> DetailedEdge {
+    fn edge(&self, record: &DecidedRecord<'_>, direction: EdgeDirection) -> DetailedEdge {
         let endpoints = record.endpoints;
+        let is_opposite = direction == EdgeDirection::Opposite;
         let (mut source, mut destination) = (endpoints.source.id, endpoints.destination.id);
-        if is_reverse {
+        if is_opposite {
             std::mem::swap(&mut source, &mut destination);
         }
         let mut edge = DetailedEdge {
@@ -192,7 +214,7 @@ impl EdgeSink {
         if !self.needs.details.is_empty() {
             let detail = &mut edge.detail;
             detail.fill(record, self.needs.details, &self.wildcards);
-            if is_reverse {
+            if is_opposite {
                 *detail = std::mem::take(detail).reversed();
             }
         }
@@ -269,11 +291,15 @@ impl EdgeSink {
     /// Exchanges the table for an empty one.
     pub fn swap(&mut self, empty: &mut EdgeTable) {
         std::mem::swap(&mut self.table, empty);
-        self.needs = self.next_needs;
-        self.batch.set_health(self.needs.health);
+        self.begin_table();
         if !self.needs.health.has_open_connections {
             self.open_connections.clear();
         }
+    }
+
+    fn begin_table(&mut self) {
+        self.needs = self.next_needs;
+        self.batch.set_health(self.needs.health);
     }
 
     /// Appends the edges with open connections to `edges`.
