@@ -45,6 +45,19 @@ pub(super) struct Emitters {
     pub(super) forwarder: Option<Forwarder>,
 }
 
+impl Emitters {
+    /// The outputs of one pipeline.
+    fn outputs(&self, edges: EdgeSink, recent: Option<&Arc<RecentRecords>>) -> Outputs {
+        Outputs {
+            edges,
+            flow_log: self.flow_log.as_ref().map(FlowLog::sink),
+            forward: self.forwarder.as_ref().map(Forwarder::sink),
+            replicas: self.replicator.as_ref().map(Replicator::sink),
+            recent: recent.cloned().map(RecentSink::new),
+        }
+    }
+}
+
 /// The assembled collector.
 pub(super) struct Collector {
     pub(super) scrape: Arc<Scrape>,
@@ -78,50 +91,40 @@ impl Collector {
         let emitters = start_emitters(settings, &sockets, &metrics, &context.store, signals)?;
         let senders = Arc::new(Senders::new(&settings.input.allow_exporters));
         let is_live = sockets.is_open();
+        let count = pipeline_count(&sockets, settings.input.workers);
         let Sockets {
             datagrams,
             connections,
             steering,
         } = sockets;
-        // Pipelines for datagrams, then those for connections. Offline there is one.
-        let kinds = [datagrams.is_empty(), connections.is_empty()];
-        let count = kinds.into_iter().filter(|none| !none).count() * settings.input.workers;
-        let started = is_live.then(|| clock::now().monotonic_milliseconds);
-        // Offline, the process ends with its files: no client could read the history.
+        // Offline, the process ends with its files: no client could read history and recent records.
         let history = settings.ring().filter(|_| is_live);
-        let history = history.map(|settings| {
-            let started = clock::wall_milliseconds();
-            Arc::new(History::new(settings, started))
-        });
-        let observer = || history.clone().map(|h| -> Arc<dyn EdgeObserver> { h });
+        let history = history.map(|ring| Arc::new(History::new(ring, clock::wall_milliseconds())));
         let recent = settings.recent_records_octets().filter(|_| is_live);
         let recent = recent.map(|octets| Arc::new(RecentRecords::new(octets)));
+        let started = is_live.then(|| clock::now().monotonic_milliseconds);
         let pipeline_settings = settings.pipeline(started);
-        let wildcards: Arc<HostWildcards> =
-            Arc::new(settings.metrics.host_wildcard.iter().cloned().collect());
+        let wildcards = settings.metrics.host_wildcard.iter().cloned();
+        let wildcards: Arc<HostWildcards> = Arc::new(wildcards.collect());
         let pipeline = || {
-            let outputs = Outputs {
-                edges: EdgeSink::new(settings.metrics.max_edges, Arc::clone(&series))
-                    .with_observer(observer())
-                    .with_open_connections(settings.open_connections())
-                    .with_host_wildcards(Arc::clone(&wildcards)),
-                flow_log: emitters.flow_log.as_ref().map(FlowLog::sink),
-                forward: emitters.forwarder.as_ref().map(Forwarder::sink),
-                replicas: emitters.replicator.as_ref().map(Replicator::sink),
-                recent: recent.clone().map(RecentSink::new),
-            };
+            let observer = history.clone().map(|h| -> Arc<dyn EdgeObserver> { h });
+            let edges = EdgeSink::new(settings.metrics.max_edges, Arc::clone(&series))
+                .with_observer(observer)
+                .with_open_connections(settings.open_connections())
+                .with_host_wildcards(Arc::clone(&wildcards));
+            let outputs = emitters.outputs(edges, recent.as_ref());
             let pipeline = Pipeline::new(pipeline_settings, context.clone(), outputs);
             Arc::new(Mutex::new(pipeline))
         };
         let packet_clock = Arc::new(AtomicU64::new(0));
         let scrape = Scrape {
             metrics,
-            pipelines: (0..count.max(1)).map(|_| pipeline()).collect(),
+            pipelines: (0..count).map(|_| pipeline()).collect(),
             store: context.store,
             observers: context.observers,
             series,
             history,
-            recent: recent.clone(),
+            recent,
             sockets: datagrams,
             listeners: connections,
             connections: Arc::new(Connections::new(
@@ -156,6 +159,13 @@ impl Collector {
             packet_clock,
         })
     }
+}
+
+/// Pipelines for datagrams, then those for connections. Offline there is one.
+fn pipeline_count(sockets: &Sockets, workers: usize) -> usize {
+    let kinds = [sockets.datagrams.is_empty(), sockets.connections.is_empty()];
+    let count = kinds.into_iter().filter(|none| !none).count() * workers;
+    count.max(1)
 }
 
 fn listen_addresses(sockets: &Sockets) -> ListenAddresses {
