@@ -17,6 +17,7 @@ mod shape;
 mod sink;
 mod target;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +36,7 @@ use super::kafka::Producer;
 use super::own_address::is_own;
 use super::{EmittedRecords, ListenAddresses, OverflowPolicy, ReadCounts};
 use crate::snapshots::SnapshotStore;
-use messages::{MessageForwarder, MessageQueue};
+use messages::{MessageForwarder, MessageQueue, OpenTarget};
 pub(super) use names::ANTREA;
 pub use record::ForwardedRecord;
 use session::Enrichment;
@@ -93,53 +94,25 @@ impl Forwarder {
         store: &Arc<SnapshotStore>,
         stop: &Stop,
     ) -> Result<Self, Failure> {
+        let mut counters = Vec::new();
         let mut prepared = Vec::new();
         for target in targets {
             if let ForwardKind::Messages(collector) = &target.kind {
                 refuse_own(collector, listening)?;
-                prepared.push((target, PreparedTarget::new(collector, families)));
+                let collector = PreparedTarget::new(collector, families);
+                counters.push((target.to_string(), collector.counters().clone()));
+                prepared.push((target, collector));
             }
         }
-        let is_offline = settings.policy == OverflowPolicy::Block;
-        let opener = TargetContext {
-            stop: stop.clone(),
-            offline: is_offline,
-            is_only_target: targets.len() == 1,
-            queue_records: settings.queue_records,
-            records_per_second: if is_offline { OFFLINE_RATE } else { 0 },
-            own_endpoints: Arc::new(OwnEndpoints::default()),
-            identity: "kipfix-collector".into(),
-        };
-        let hosts = prepared.iter().filter_map(|(_, target)| target.name());
-        let first_resolution = settings.policy.first_resolution();
-        let hosts = hosts.cloned().collect();
-        kipfix_export::names::watch(hosts, "forward", first_resolution, stop)?;
-        let failed =
-            |target: &ForwardTarget, error| anyhow!("forward: cannot open {target}: {error}");
-        let mut messages = Vec::new();
-        let mut counters = Vec::new();
-        for (target, prepared) in &prepared {
-            counters.push((target.to_string(), prepared.counters().clone()));
-            let opened = prepared.open(&encoding(store, prepared.profile()), &opener);
-            let opened = opened.map_err(|error| failed(target, error))?;
-            messages.extend(opened.map(|exporter| (exporter, prepared.counters().clone())));
-        }
+        let is_only_target = targets.len() == 1;
+        let messages = open_messages(&prepared, settings, is_only_target, store, stop)?;
         let mut engines = Vec::new();
         for target in targets {
-            let delivery = match &target.kind {
-                ForwardKind::Messages(_) => continue,
-                ForwardKind::Kafka(topic) => {
-                    let client = Producer::new(topic.clone());
-                    Delivery::start(topic.delivery(settings.policy), client, families, stop)
-                }
-                ForwardKind::ClickHouse(table) => {
-                    let client = Inserter::new(table.clone());
-                    Delivery::start(table.delivery(settings.policy), client, families, stop)
-                }
-            };
-            let delivery = delivery.map_err(|error| failed(target, error))?;
-            counters.push((target.to_string(), delivery.counters().clone()));
-            engines.push(delivery);
+            if let Some(engine) = start_engine(target, settings.policy, families, stop) {
+                let engine = engine.map_err(|error| cannot_open(target, &error))?;
+                counters.push((target.to_string(), engine.counters().clone()));
+                engines.push(engine);
+            }
         }
         let messages = (!messages.is_empty())
             .then(|| MessageForwarder::start(messages, settings, stop))
@@ -202,6 +175,61 @@ impl Forwarder {
 }
 
 /// Refuses a target that is this process itself.
+/// Resolves the names of the targets of Messages, and opens their sessions.
+fn open_messages(
+    prepared: &[(&ForwardTarget, PreparedTarget)],
+    settings: ForwardSettings,
+    is_only_target: bool,
+    store: &Arc<SnapshotStore>,
+    stop: &Stop,
+) -> Result<Vec<OpenTarget>, Failure> {
+    let hosts = prepared.iter().filter_map(|(_, target)| target.name());
+    let hosts = hosts.cloned().collect();
+    let first_resolution = settings.policy.first_resolution();
+    kipfix_export::names::watch(hosts, "forward", first_resolution, stop)?;
+    let is_offline = settings.policy == OverflowPolicy::Block;
+    let context = TargetContext {
+        stop: stop.clone(),
+        offline: is_offline,
+        is_only_target,
+        queue_records: settings.queue_records,
+        records_per_second: if is_offline { OFFLINE_RATE } else { 0 },
+        own_endpoints: Arc::new(OwnEndpoints::default()),
+        identity: "kipfix-collector".into(),
+    };
+    let mut messages = Vec::new();
+    for (target, collector) in prepared {
+        let opened = collector.open(&encoding(store, collector.profile()), &context);
+        let opened = opened.map_err(|error| cannot_open(target, &error))?;
+        messages.extend(opened.map(|exporter| (exporter, collector.counters().clone())));
+    }
+    Ok(messages)
+}
+
+/// Starts the delivery to an engine. `None` for a target of Messages.
+fn start_engine(
+    target: &ForwardTarget,
+    policy: OverflowPolicy,
+    families: &TargetFamilies,
+    stop: &Stop,
+) -> Option<io::Result<Delivery>> {
+    Some(match &target.kind {
+        ForwardKind::Messages(_) => return None,
+        ForwardKind::Kafka(topic) => {
+            let client = Producer::new(topic.clone());
+            Delivery::start(topic.delivery(policy), client, families, stop)
+        }
+        ForwardKind::ClickHouse(table) => {
+            let client = Inserter::new(table.clone());
+            Delivery::start(table.delivery(policy), client, families, stop)
+        }
+    })
+}
+
+fn cannot_open(target: &ForwardTarget, error: &io::Error) -> anyhow::Error {
+    anyhow!("forward: cannot open {target}: {error}")
+}
+
 fn refuse_own(target: &Target, listening: &ListenAddresses) -> Result<(), BadSettings> {
     let listening = match target.kind {
         TargetKind::Remote(_, Transport::Udp { .. }) => &listening.datagrams,
