@@ -11,20 +11,9 @@ mod exporter;
 
 use std::collections::BTreeMap;
 
-use exporter::{EXPORTED, Exporter, Header, exporter, ipfix, template};
+use exporter::{EXPORTED, Exporter, Header, exporter, header, ipfix, template, template_set};
 use flowproto::Address;
 use flowproto::collector::{Limits, Unusable};
-
-fn set(version: u16) -> u16 {
-    if version == 9 { 0 } else { 2 }
-}
-
-fn of(version: u16, sequence: u32) -> Header {
-    match version {
-        9 => Header::netflow9(sequence),
-        _ => Header::ipfix(sequence),
-    }
-}
 
 /// Records, losses and restarts of each domain.
 fn counts(e: &Exporter) -> BTreeMap<(String, u32), [u64; 3]> {
@@ -50,11 +39,14 @@ fn counts_stay_when_a_session_is_idle_or_evicted() {
         for port in 0..20_u32 {
             let from = format!("192.0.2.1:{}", 5000 + port);
             let sequence = if version == 9 { port } else { 0 };
-            let sets = [(set(version), template(300, &[(1, 1)])), (300, vec![1, 2])];
+            let sets = [
+                (template_set(version), template(300, &[(1, 1)])),
+                (300, vec![1, 2]),
+            ];
             e.send_at(
                 &from,
                 u64::from(port) * 7000,
-                &of(version, sequence).with(&sets),
+                &header(version, sequence).with(&sets),
             );
             e.process.expire(EXPORTED + u64::from(port) * 7000);
             let records: u64 = counts(&e).values().map(|[records, ..]| records).sum();

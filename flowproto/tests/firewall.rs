@@ -9,7 +9,7 @@
 
 mod exporter;
 
-use exporter::{Exporter, Header, exporter, numbers, template};
+use exporter::{Exporter, Header, exporter, header, numbers, template, template_set};
 
 /// 233 `firewallEvent`.
 const CREATED: u64 = 1;
@@ -50,13 +50,9 @@ fn send(e: &mut Exporter, (version, event_element): (u16, u16), sequence: u32, e
         (forward, 4),
         (reverse, 4),
     ];
-    let header = match version {
-        9 => Header::netflow9(sequence),
-        _ => Header::ipfix(sequence),
-    };
-    let templates = if version == 9 { 0 } else { 2 };
-    let sets = [(templates, template(300, &fields)), (300, numbers(&values))];
-    e.send_at("192.0.2.1:1", 0, &header.with(&sets));
+    let templates = (template_set(version), template(300, &fields));
+    let sets = [templates, (300, numbers(&values))];
+    e.send_at("192.0.2.1:1", 0, &header(version, sequence).with(&sets));
 }
 
 /// What events count: octets of both directions, and connections.

@@ -5,7 +5,7 @@ mod exporter;
 
 use std::sync::Arc;
 
-use exporter::{Exporter, Header, exporter, template};
+use exporter::{Exporter, Header, exporter, header, template, template_set};
 use flowproto::FlowRecord;
 use flowproto::collector::{Fields, Limits, Message, RecordSink, Unusable};
 use flowproto::template::Template;
@@ -18,7 +18,7 @@ const OCTETS_ONLY: [(u16, u16); 1] = [(1, 2)];
 
 /// A Message with a record, behind a template if one is given.
 fn message(header: Header, fields: Option<&[(u16, u16)]>, record: [u8; 2]) -> Vec<u8> {
-    let set = if header.version == 9 { 0 } else { 2 };
+    let set = template_set(header.version);
     let template = fields.map(|fields| (set, template(300, fields)));
     let sets: Vec<_> = template
         .into_iter()
@@ -28,10 +28,7 @@ fn message(header: Header, fields: Option<&[(u16, u16)]>, record: [u8; 2]) -> Ve
 }
 
 fn of(version: u16, sequence: u32) -> Header {
-    match version {
-        9 => Header::netflow9(sequence),
-        _ => Header::ipfix(sequence),
-    }
+    header(version, sequence)
 }
 
 /// Octets and packets of the records since the last call.

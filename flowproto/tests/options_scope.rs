@@ -9,7 +9,9 @@
 
 mod exporter;
 
-use exporter::{Exporter, Header, exporter, numbers, options_template, template};
+use exporter::{
+    Exporter, Header, exporter, header, numbers, options_template, template, template_set,
+};
 use flowproto::FlowRecord;
 use flowproto::record::Sampling;
 
@@ -58,16 +60,17 @@ fn record(version: u16, fields: &[(u16, u64, u16)]) -> Vec<(u16, Vec<u8>)> {
         values.push((*value, (*length).into()));
     }
     let id = 300 + u16::try_from(fields.len()).unwrap();
-    let set = if version == 9 { 0 } else { 2 };
-    vec![(set, template(id, &specifiers)), (id, numbers(&values))]
+    vec![
+        (template_set(version), template(id, &specifiers)),
+        (id, numbers(&values)),
+    ]
 }
 
 fn of(version: u16, domain: u32, sequence: u32) -> Header {
-    let header = match version {
-        9 => Header::netflow9(sequence),
-        _ => Header::ipfix(sequence),
-    };
-    Header { domain, ..header }
+    Header {
+        domain,
+        ..header(version, sequence)
+    }
 }
 
 fn latest(e: &Exporter) -> &FlowRecord {

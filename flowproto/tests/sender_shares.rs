@@ -9,34 +9,29 @@
 
 mod exporter;
 
-use exporter::{Exporter, Header, exporter, ipfix, numbers, options_template, template};
+use exporter::{
+    Exporter, Header, exporter, header, ipfix, numbers, options_template, template, template_set,
+};
 use flowproto::collector::{Limits, Unusable};
 
 const GOOD: &str = "192.0.2.1:4000";
 /// A datagram of another protocol version of the same kind.
 const VERSIONS: [u16; 2] = [9, 10];
 
-fn of(version: u16, sequence: u32) -> Header {
-    match version {
-        9 => Header::netflow9(sequence),
-        _ => Header::ipfix(sequence),
-    }
-}
-
 fn templates(version: u16, fields: &[(u16, u16)]) -> (u16, Vec<u8>) {
-    (if version == 9 { 0 } else { 2 }, template(300, fields))
+    (template_set(version), template(300, fields))
 }
 
 /// Sends templates of an exporter that is to be hurt.
 fn begin(e: &mut Exporter, version: u16) {
     let sets = [templates(version, &[(1, 1)]), (300, vec![1])];
-    e.send_at(GOOD, 0, &of(version, 1).with(&sets));
+    e.send_at(GOOD, 0, &header(version, 1).with(&sets));
     assert_eq!(e.take_octets(), [1]);
 }
 
 /// Sends a record, which needs the template.
 fn is_unhurt(e: &mut Exporter, version: u16) -> bool {
-    e.send_at(GOOD, 1000, &of(version, 2).with(&[(300, vec![7])]));
+    e.send_at(GOOD, 1000, &header(version, 2).with(&[(300, vec![7])]));
     e.take_octets().last() == Some(&7)
 }
 
@@ -53,7 +48,7 @@ fn many_ports_and_domains_of_one_address_evict_only_their_own() {
             for n in 0..9000_u32 {
                 let header = Header {
                     domain: n % 3,
-                    ..of(version, n)
+                    ..header(version, n)
                 };
                 let mut sets = vec![templates(version, &[(1, 1)])];
                 if has_records {
@@ -79,7 +74,7 @@ fn addresses_without_a_decoded_record_do_not_evict_those_with_one() {
         begin(&mut e, version);
         for n in 0..5000_u32 {
             let from = format!("10.{}.{}.1:1", n / 250, n % 250);
-            e.send_at(&from, 0, &of(version, n).with(&[(256, vec![1; 8])]));
+            e.send_at(&from, 0, &header(version, n).with(&[(256, vec![1; 8])]));
         }
         assert!(is_unhurt(&mut e, version));
         assert!(e.process.occupancy().domains <= 100);
@@ -120,7 +115,7 @@ fn template_fields_of_one_address_leave_room_for_others() {
             e.send_at(
                 &from,
                 0,
-                &of(version, 1).with(&[templates(version, &fields)]),
+                &header(version, 1).with(&[templates(version, &fields)]),
             );
         }
         let used = e.process.occupancy().template_fields;
@@ -136,7 +131,7 @@ fn a_template_is_stored_once_for_all_ports_of_its_exporter() {
     for port in 1..1000_u32 {
         let from = format!("192.0.2.1:{port}");
         let fields: Vec<_> = (0..100).map(|n| (1 + n, 1)).collect();
-        e.send_at(&from, 0, &of(9, port).with(&[templates(9, &fields)]));
+        e.send_at(&from, 0, &header(9, port).with(&[templates(9, &fields)]));
     }
     assert_eq!(e.process.occupancy().template_fields, 100 + 999);
 }
@@ -150,14 +145,14 @@ fn pending_sets_of_one_address_leave_room_for_others() {
         });
         for n in 0..5000 {
             let from = format!("192.0.2.66:{}", n % 50 + 1);
-            e.send_at(&from, 0, &of(version, n).with(&[(256, vec![1; 1000])]));
+            e.send_at(&from, 0, &header(version, n).with(&[(256, vec![1; 1000])]));
         }
         assert!(e.process.occupancy().pending_octets <= 25_000);
-        e.send_at(GOOD, 0, &of(version, 1).with(&[(300, vec![1])]));
+        e.send_at(GOOD, 0, &header(version, 1).with(&[(300, vec![1])]));
         e.send_at(
             GOOD,
             0,
-            &of(version, 2).with(&[templates(version, &[(1, 1)])]),
+            &header(version, 2).with(&[templates(version, &[(1, 1)])]),
         );
         assert_eq!(e.take_octets(), [1]);
     }

@@ -9,7 +9,9 @@
 
 mod exporter;
 
-use exporter::{EXPORTED, Exporter, Header, exporter, numbers, options_template, template};
+use exporter::{
+    EXPORTED, Exporter, Header, exporter, header, numbers, options_template, template, template_set,
+};
 use flowproto::collector::{Limits, State, StateError};
 use flowproto::record::Sampling;
 
@@ -18,14 +20,11 @@ const B: &str = "192.0.2.1:4001";
 const HOUR: u64 = 3_600_000;
 
 fn of(version: u16, sequence: u32, seconds: u32) -> Header {
-    match version {
-        9 => Header::netflow9(sequence).after(seconds),
-        _ => Header::ipfix(sequence).after(seconds),
-    }
+    header(version, sequence).after(seconds)
 }
 
 fn templates(version: u16, fields: &[(u16, u16)]) -> (u16, Vec<u8>) {
-    (if version == 9 { 0 } else { 2 }, template(300, fields))
+    (template_set(version), template(300, fields))
 }
 
 /// When a collector stops.

@@ -9,7 +9,9 @@
 
 mod exporter;
 
-use exporter::{Exporter, Header, exporter, ipfix, options_template, template};
+use exporter::{
+    Exporter, Header, exporter, header, ipfix, options_template, template, template_set,
+};
 use flowproto::collector::{Limits, Unusable};
 
 /// Set of templates, of options templates, by version.
@@ -18,13 +20,6 @@ const SETS: [(u16, u16, u16); 2] = [(10, 2, 3), (9, 0, 1)];
 const A: &str = "192.0.2.1:5001";
 const B: &str = "192.0.2.1:5002";
 const C: &str = "192.0.2.1:5003";
-
-fn header(version: u16, sequence: u32) -> Header {
-    match version {
-        9 => Header::netflow9(sequence),
-        _ => Header::ipfix(sequence),
-    }
-}
 
 /// Octets in four octets, and the same after two octets of packets: the same length, other values.
 fn layouts() -> [Vec<u8>; 2] {
@@ -191,7 +186,7 @@ fn messages_late_by_their_clocks_do_not_show_a_restart() {
             header.with(sets)
         };
         let record = |octets| (300, vec![0, 0, 0, octets]);
-        let templates = if version == 9 { 0 } else { 2 };
+        let templates = template_set(version);
         e.send_at(A, 0, &sent(80_000, 40, &[(templates, first)]));
         // The file has 20 seconds of Messages behind later ones.
         e.send_at(A, 100, &sent(80_020, 60, &[record(1)]));

@@ -11,6 +11,7 @@ mod exporter;
 
 use exporter::{
     EXPORTED, Header, exporter, ipfix, numbers, options_template, record, template, template_of,
+    template_set,
 };
 use flowproto::FlowRecord;
 use flowproto::collector::{CollectingProcess, Fields, Limits, Message, RecordSink, Unusable};
@@ -191,7 +192,7 @@ fn a_set_with_a_reserved_id_is_counted_and_the_others_are_read() {
     ] {
         for id in ids {
             let mut e = exporter();
-            let templates = if header.version == 9 { 0 } else { 2 };
+            let templates = template_set(header.version);
             let sets = [
                 (templates, template(300, &[(1, 4)])),
                 (id, vec![1, 2, 3, 4]),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::Command;
 
 use crate::program;
@@ -48,6 +49,14 @@ impl Flows {
         self.0
             .values()
             .fold((0, 0), |sum, flow| (sum.0 + flow.0, sum.1 + flow.1))
+    }
+
+    /// What the collector reads out of a file.
+    pub fn of_collector(path: &Path) -> Self {
+        let mut command = program::collector();
+        command.arg("--read").arg(path);
+        command.args(["--kubernetes", "off", "--flow-log", "stdout:"]);
+        Self::of_json_lines(&program::text(&mut command))
     }
 
     /// Reads JSON lines with IANA names, as `stdout:` and `--flow-log` write them.

@@ -36,14 +36,6 @@ fn export(path: &Path, targets: &[&str]) {
     program::output(&mut command);
 }
 
-/// What our collector reads out of a file.
-fn by_our_collector(path: &Path) -> Flows {
-    let mut command = collector();
-    command.arg("--read").arg(path);
-    command.args(["--kubernetes", "off", "--flow-log", "stdout:"]);
-    Flows::of_json_lines(&program::text(&mut command))
-}
-
 #[test]
 fn rotated_files_can_be_read_one_by_one() {
     let _turn = take_turn();
@@ -64,7 +56,7 @@ fn rotated_files_can_be_read_one_by_one() {
             "{name}"
         );
         files += 1;
-        for (key, (packets, octets)) in by_our_collector(&file.path()).0 {
+        for (key, (packets, octets)) in Flows::of_collector(&file.path()).0 {
             all.add(key, packets, octets);
         }
     }
@@ -106,7 +98,7 @@ fn a_biflow_is_read_by_others_and_holds_both_directions() {
     // NetFlow v9 has no biflows: each direction is a record.
     let nine = folder.path().join("nine.pcap");
     write_capture(&nine, &sink.finish());
-    by_our_collector(&nine).assert_same(&truth.flows, "biflows in NetFlow v9");
+    Flows::of_collector(&nine).assert_same(&truth.flows, "biflows in NetFlow v9");
     if is_installed("ipfixDump") {
         let dump = program::text(
             std::process::Command::new("ipfixDump")

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use kipfix_tests::certificates::Certificates;
 use kipfix_tests::flows::Flows;
 use kipfix_tests::netns::{self, Hosts, Namespace};
-use kipfix_tests::program::{self, Running, collector, free_tcp_port, is_installed, probe};
+use kipfix_tests::program::{self, Running, free_tcp_port, is_installed, probe};
 use kipfix_tests::{peers, skip, take_turn, traffic};
 
 /// A collector in a namespace that writes its flow log into a file.
@@ -155,7 +155,7 @@ fn openssl_accepts_ipfix_over_tls_only_from_a_client_with_a_certificate() {
         if accepted {
             // It ends after one connection, when it has written all of its data.
             running.wait(program::PATIENCE);
-            by_our_collector(&taken).assert_same(&truth.flows, "over TLS");
+            Flows::of_collector(&taken).assert_same(&truth.flows, "over TLS");
         } else {
             drop(running);
             assert_eq!(std::fs::read(&taken).unwrap(), b"");
@@ -164,11 +164,4 @@ fn openssl_accepts_ipfix_over_tls_only_from_a_client_with_a_certificate() {
             assert!(log.contains("sent=0"), "{log}");
         }
     }
-}
-
-fn by_our_collector(path: &Path) -> Flows {
-    let mut command = collector();
-    command.arg("--read").arg(path);
-    command.args(["--kubernetes", "off", "--flow-log", "stdout:"]);
-    Flows::of_json_lines(&program::text(&mut command))
 }

@@ -105,6 +105,19 @@ pub fn ipfix(sequence: u32, sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
     Header::ipfix(sequence).with(sets)
 }
 
+/// The header of a Message of IPFIX (10) or NetFlow v9.
+pub fn header(version: u16, sequence: u32) -> Header {
+    match version {
+        9 => Header::netflow9(sequence),
+        _ => Header::ipfix(sequence),
+    }
+}
+
+/// The Set ID of templates in IPFIX (10) or NetFlow v9.
+pub const fn template_set(version: u16) -> u16 {
+    if version == 9 { 0 } else { 2 }
+}
+
 /// A NetFlow v9 datagram of these FlowSets.
 pub fn netflow9(sets: &[(u16, Vec<u8>)]) -> Vec<u8> {
     Header::netflow9(1).with(sets)

@@ -59,15 +59,13 @@ fn started(port: u16, http: u16) -> Running {
     running
 }
 
-fn value(prometheus: &Prometheus, expr: &str) -> Option<f64> {
-    let samples = prometheus.query(expr);
-    let value = samples.first()?.get("value")?.get(1)?.as_str()?;
-    value.parse::<f64>().ok()
-}
-
 fn assert_becomes(prometheus: &Prometheus, expr: &str, expected: f64) {
-    let is_so = || value(prometheus, expr).is_some_and(|v| (v - expected).abs() < 1e-9);
-    let found = || value(prometheus, expr);
+    let is_so = || {
+        prometheus
+            .value(expr)
+            .is_some_and(|v| (v - expected).abs() < 1e-9)
+    };
+    let found = || prometheus.value(expr);
     assert!(
         eventually(program::PATIENCE, is_so),
         "{expr}: {:?} is not {expected}",
@@ -105,7 +103,7 @@ fn compare(program: &Path, with_native: NativeHistograms) {
     // A bucket is 9 % wide.
     for (quantile, expected) in [(0.5, 0.00022), (0.7, 0.004), (1.0, 0.05)] {
         let expr = format!("histogram_quantile({quantile}, {name})");
-        let found = value(&native, &expr).unwrap();
+        let found = native.value(&expr).unwrap();
         let error = (found / expected - 1.0).abs();
         assert!(error < 0.1, "{expr}: {found} is not {expected}");
     }

@@ -70,13 +70,6 @@ fn started(port: u16, http: u16) -> Running {
     running
 }
 
-/// The first sample of a query.
-fn value(prometheus: &Prometheus, expr: &str) -> Option<f64> {
-    let samples = prometheus.query(expr);
-    let value = samples.first()?.get("value")?.get(1)?.as_str()?;
-    value.parse::<f64>().ok()
-}
-
 /// Sends through two lives of a collector and compares with the increase.
 fn compare(prometheus: &Path) {
     let _turn = take_turn();
@@ -99,7 +92,7 @@ fn compare(prometheus: &Path) {
     }
     let scraped = |records: u32| {
         let wanted = f64::from(records * 1500);
-        let complete = || value(&prometheus, "sum(kipfix_bytes_total)") == Some(wanted);
+        let complete = || prometheus.value("sum(kipfix_bytes_total)") == Some(wanted);
         assert!(eventually(program::PATIENCE, complete));
     };
     scraped(2 * 19);
@@ -126,10 +119,12 @@ fn assert_increase(prometheus: &Prometheus, [of_pairs, all]: [u32; 2]) {
             of_pairs
         };
         // At the time of the last sample nothing is extrapolated.
-        let at = value(prometheus, &format!("max(timestamp({family}))")).unwrap();
+        let at = prometheus
+            .value(&format!("max(timestamp({family}))"))
+            .unwrap();
         let expr = format!("sum(increase({family}[10m] @ {at}) and {family} @ {at})");
         let wanted = f64::from(records * each);
-        assert_eq!(value(prometheus, &expr), Some(wanted), "{family}");
+        assert_eq!(prometheus.value(&expr), Some(wanted), "{family}");
     }
 }
 

@@ -139,6 +139,13 @@ impl Prometheus {
             .clone()
     }
 
+    /// The value of the first sample of a query.
+    pub(crate) fn value(&self, expr: &str) -> Option<f64> {
+        let samples = self.query(expr);
+        let value = samples.first()?.get("value")?.get(1)?.as_str()?;
+        value.parse().ok()
+    }
+
     /// The names of the labels of the series that a selector matches.
     pub(crate) fn labels_of(&self, selector: &str) -> Vec<Value> {
         let answer = self.api(&format!("/api/v1/labels?match[]={}", encoded(selector)));
