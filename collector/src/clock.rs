@@ -1,7 +1,8 @@
 //! Where time enters. Everything else receives the time as an argument.
 //!
-//! Two clocks run side by side. Timestamps of packets and of series are wall-clock time, which an administrator or NTP
-//! may set. Everything that expires is measured by the monotonic clock, which only moves forward.
+//! Two clocks run side by side. Timestamps of packets and of series are wall-clock time, which an
+//! administrator or NTP may set. Everything that expires is measured by the monotonic clock, which
+//! only moves forward.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -57,7 +58,8 @@ impl Clock {
 /// The current time by the clocks of the host.
 #[must_use]
 pub fn now() -> Now {
-    /// Start of the monotonic milliseconds. A day is added so that times before the start can be expressed.
+    /// Start of the monotonic milliseconds. A day is added so that times before the start can be
+    /// expressed.
     static ORIGIN: LazyLock<Instant> = LazyLock::new(monotonic);
     const BEFORE_START: Duration = Duration::from_secs(86_400);
     let origin = *ORIGIN;

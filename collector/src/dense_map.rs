@@ -1,7 +1,8 @@
-//! Maps numbers to numbers. Most keys are positions in a table, such as those of endpoints of the cluster.
+//! Maps numbers to numbers. Most keys are positions in a table, such as those of endpoints of the
+//! cluster.
 //!
-//! A value takes four octets at the position of its key, so that a look-up is one read, and the values of a large
-//! cluster fit in the processor's cache.
+//! A value takes four octets at the position of its key, so that a look-up is one read, and the
+//! values of a large cluster fit in the processor's cache.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;

@@ -1,5 +1,5 @@
-//! `--explain`: prints what is in savefiles, octet by octet, and every violation of the protocol. Nothing is counted,
-//! enriched or served. With `--compare`, another decoder reads the same, too.
+//! `--explain`: prints what is in savefiles, octet by octet, and every violation of the protocol.
+//! Nothing is counted, enriched or served. With `--compare`, another decoder reads the same, too.
 
 mod compare;
 
@@ -15,7 +15,8 @@ use kipfix_service::signals::Stop;
 
 use crate::receive::savefile::{SavefileCounts, for_each};
 
-/// Prints every savefile, then a summary of all of them. Ends without an error if the reader of stdout has gone.
+/// Prints every savefile, then a summary of all of them. Ends without an error if the reader of
+/// stdout has gone.
 ///
 /// # Errors
 /// A file could not be read to its end, or stdout cannot be written.

@@ -60,8 +60,8 @@ impl Outputs {
         }
     }
 
-    /// Exchanges the edge table for an empty one, appends the edges with open connections to `open`,
-    /// and returns the counts at that moment.
+    /// Exchanges the edge table for an empty one, appends the edges with open connections to
+    /// `open`, and returns the counts at that moment.
     pub fn drain(
         &mut self,
         now: Now,

@@ -1,4 +1,5 @@
-//! The inventory as one moment sees it. Records, series and forwarded Messages are looked up in [`Snapshots`].
+//! The inventory as one moment sees it. Records, series and forwarded Messages are looked up in
+//! [`Snapshots`].
 //!
 //! [`SnapshotStore`] holds the newest ones. An [`EndpointId`] means the same in older and newer snapshots, so a
 //! reader may take newer ones at any time.
@@ -29,7 +30,8 @@ pub struct SnapshotStore {
 }
 
 impl SnapshotStore {
-    /// A store that starts with `index` and follows `external`. `cluster_name` is empty if the cluster has none.
+    /// A store that starts with `index` and follows `external`. `cluster_name` is empty if the
+    /// cluster has none.
     #[must_use]
     pub fn new(index: IndexSnapshot, external: Arc<PublishedExternal>, cluster_name: &str) -> Self {
         Self {

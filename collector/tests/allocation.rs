@@ -218,8 +218,8 @@ fn a_warm_pipeline_forwards_and_replicates_without_allocating_per_record_or_data
         round();
     }
 
-    // Both buffers of a queue grow with the bursts that they take, and nothing else does. How long a burst is depends on
-    // the machine, so growing may continue for a while.
+    // Both buffers of a queue grow with the bursts that they take, and nothing else does. How long
+    // a burst is depends on the machine, so growing may continue for a while.
     let is_warm = (0..5).any(|_| {
         let measured = allocation_counter::measure(|| (0..20).for_each(|_| round()));
         measured.count_total <= 8

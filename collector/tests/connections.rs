@@ -1,4 +1,5 @@
-//! Connections: bounded, read by turns, closed with a reason that is counted; TLS with real certificates.
+//! Connections: bounded, read by turns, closed with a reason that is counted; TLS with real
+//! certificates.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Settings of the running program that change: families that stay keep their values, a broken file changes
-//! nothing.
+//! Settings of the running program that change: families that stay keep their values, a broken file
+//! changes nothing.
 
 #![allow(
     clippy::unwrap_used,

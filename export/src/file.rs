@@ -51,8 +51,8 @@ impl<E: Encoding> FileExporter<E> {
     /// Opens the file.
     ///
     /// # Errors
-    /// The file cannot be created, or there is something else than a regular file: a device, for example,
-    /// which the complete file would replace.
+    /// The file cannot be created, or there is something else than a regular file: a device, for
+    /// example, which the complete file would replace.
     pub fn new(
         path: PathBuf,
         rotation: Rotation,

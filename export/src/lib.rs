@@ -3,8 +3,9 @@
 //!
 //! In the order of a record's path:
 //!
-//! * [`target`]: export URLs; [`mod@url`]: parameters of URLs, also of engines; [`names`]: addresses
-//!   of their hosts; [`PreparedTarget`]: opens one; [`destination`]: where a session goes;
+//! * [`target`]: export URLs; [`mod@url`]: parameters of URLs, also of engines; [`names`]:
+//!   addresses of their hosts; [`PreparedTarget`]: opens one; [`destination`]: where a session
+//!   goes;
 //! * [`queued`]: a bounded queue and a thread for a target that can block; [`spread`]: a target
 //!   with several addresses;
 //! * [`session`]: how records become Messages, defined by the caller's [`Encoding`];

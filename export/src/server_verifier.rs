@@ -10,9 +10,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{ParsedCertificate, VerifierBuilderError};
 use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Accepts certificates that a trusted authority has signed, and a trusted certificate of an authority
-/// that the server presents as its own, such as those of `openssl req -x509`. Who has the key of such a
-/// certificate could sign one for the server with it. Its name and its time must be right in both cases.
+/// Accepts certificates that a trusted authority has signed, and a trusted certificate of an
+/// authority that the server presents as its own, such as those of `openssl req -x509`. Who has the
+/// key of such a certificate could sign one for the server with it. Its name and its time must be
+/// right in both cases.
 #[derive(Debug)]
 pub(crate) struct ServerVerifier {
     signed: Arc<WebPkiServerVerifier>,

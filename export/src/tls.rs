@@ -40,8 +40,8 @@ impl Credentials {
         self.config_with(self.trusted()?, versions)
     }
 
-    /// The certificate authorities, and their certificates if they are not those of the system, which can
-    /// have none.
+    /// The certificate authorities, and their certificates if they are not those of the system,
+    /// which can have none.
     fn trusted(&self) -> anyhow::Result<(RootCertStore, Vec<CertificateDer<'static>>)> {
         let mut roots = RootCertStore::empty();
         let mut trusted = Vec::new();

@@ -53,7 +53,8 @@ impl Address {
         self.0 == 0
     }
 
-    /// A length of a prefix of this address; 0 (unknown) if its family has no prefix of this length.
+    /// A length of a prefix of this address; 0 (unknown) if its family has no prefix of this
+    /// length.
     #[inline]
     pub(crate) const fn prefix_length(self, length: u8) -> u8 {
         let longest = if self.is_ipv4() { 32 } else { 128 };

@@ -1,7 +1,7 @@
 //! Elements that are read as others.
 //!
-//! Exporters report counters in elements of their own, or in elements whose registry gives them another
-//! meaning. The operator names the element that each of them is read as.
+//! Exporters report counters in elements of their own, or in elements whose registry gives them
+//! another meaning. The operator names the element that each of them is read as.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,16 +15,16 @@ use crate::plan::Plan;
 /// 210 `paddingOctets`: what is read as padding is not read.
 pub(crate) const PADDING: ElementId = ElementId::iana(210);
 
-/// The elements of an exporter that are read as others. Records that are logged in full or replicated have
-/// the fields as received; records that are forwarded have what was read.
+/// The elements of an exporter that are read as others. Records that are logged in full or
+/// replicated have the fields as received; records that are forwarded have what was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ElementAliases(Arc<[(ElementId, ElementId)]>);
 
 /// Why an element cannot be read as another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AliasError {
-    /// No field of the [`crate::FlowRecord`] is filled by the element, so that reading another one as
-    /// it has no effect.
+    /// No field of the [`crate::FlowRecord`] is filled by the element, so that reading another one
+    /// as it has no effect.
     NotRead(ElementId),
     /// The values of both elements are of different types.
     OtherType(ElementId, ElementId),

@@ -3,8 +3,8 @@
 use crate::host_name::HostName;
 use crate::tcp::RoundTripTime;
 
-/// Counts of DNS messages since the previous record of the conversation. They are in the record of the
-/// packets to the server.
+/// Counts of DNS messages since the previous record of the conversation. They are in the record of
+/// the packets to the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DnsHealth {
     /// 32473:48: queries.

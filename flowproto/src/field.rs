@@ -58,9 +58,9 @@ impl ElementId {
         Self::new(KIPFIX_ENTERPRISE, id)
     }
 
-    /// The element of a name in the registries, of the reverse of one (`reverseOctetDeltaCount`), of `ID`
-    /// in the IANA registry or of `PEN:ID`. `None` for other text, and for a name that several
-    /// enterprises use.
+    /// The element of a name in the registries, of the reverse of one (`reverseOctetDeltaCount`),
+    /// of `ID` in the IANA registry or of `PEN:ID`. `None` for other text, and for a name that
+    /// several enterprises use.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (enterprise, id) = match text.split_once(':') {

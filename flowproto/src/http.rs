@@ -7,8 +7,8 @@ use strum::{EnumString, FromRepr, IntoStaticStr};
 
 use crate::tcp::RoundTripTime;
 
-/// Counts of HTTP messages since the previous record of the conversation. They are in the record of the
-/// packets to the server.
+/// Counts of HTTP messages since the previous record of the conversation. They are in the record of
+/// the packets to the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpHealth {
     /// 32473:57: requests.

@@ -23,8 +23,8 @@ pub fn has_ipv4_checksum(packet: &[u8]) -> bool {
     matches!(folded, 0xffff | 0x1_fffe)
 }
 
-/// Whether octets can be an IP packet, by the lengths in its header. `octets`: those on the wire, 0 if they
-/// are not known.
+/// Whether octets can be an IP packet, by the lengths in its header. `octets`: those on the wire, 0
+/// if they are not known.
 #[must_use]
 pub fn may_begin(packet: &[u8], octets: u64) -> bool {
     let length = |high, low| u64::from(u16::from_be_bytes([high, low]));
@@ -42,7 +42,8 @@ pub fn may_begin(packet: &[u8], octets: u64) -> bool {
     }
 }
 
-/// Whether octets are an IP packet: IPv4 by its checksum, IPv6 by its length. `octets` as for [`may_begin`].
+/// Whether octets are an IP packet: IPv4 by its checksum, IPv6 by its length. `octets` as for
+/// [`may_begin`].
 #[must_use]
 pub fn is_recognized(packet: &[u8], octets: u64) -> bool {
     let is_v6 = packet.first().is_some_and(|first| first >> 4 == 6);

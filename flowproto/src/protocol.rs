@@ -1,4 +1,5 @@
-//! Numbers and names of IP protocols: 4 `protocolIdentifier`, the IANA registry of protocol numbers.
+//! Numbers and names of IP protocols: 4 `protocolIdentifier`, the IANA registry of protocol
+//! numbers.
 
 /// ICMP for IPv4.
 pub const ICMP: u8 = 1;
@@ -29,8 +30,8 @@ pub const UDP_LITE: u8 = 136;
 /// MPLS in IP.
 pub const MPLS: u8 = 137;
 
-/// Protocols that are written by name. The names are those of the registry in lower case, except for `ipip`, which is
-/// `ipv4` there, and `icmpv6`, which is `ipv6-icmp`.
+/// Protocols that are written by name. The names are those of the registry in lower case, except
+/// for `ipip`, which is `ipv4` there, and `icmpv6`, which is `ipv6-icmp`.
 const NAMES: [(&str, u8); 14] = [
     ("icmp", ICMP),
     ("igmp", 2),

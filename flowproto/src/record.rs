@@ -149,7 +149,8 @@ pub struct FlowRecord {
     pub octet_delta_count: u64,
     /// 2 `packetDeltaCount`.
     pub packet_delta_count: u64,
-    /// 401 `transportOctetDeltaCount`: octets behind the IP and transport headers; `None` if not reported.
+    /// 401 `transportOctetDeltaCount`: octets behind the IP and transport headers; `None` if not
+    /// reported.
     pub transport_octet_delta_count: Option<u64>,
     /// 29305:1, octets of the reverse direction of a biflow record (RFC 5103).
     pub reverse_octet_delta_count: u64,
@@ -235,8 +236,8 @@ pub struct FlowRecord {
     pub is_continuation: bool,
     /// 130 or 131 `exporterIPv4Address`/`exporterIPv6Address`, if the record itself carries it.
     pub exporter_address: Address,
-    /// 32473:45, 35632:188 or 460: the name by which the initiator reached the responder, who is the
-    /// destination in a record of the initiator and the source in one of the responder.
+    /// 32473:45, 35632:188 or 460: the name by which the initiator reached the responder, who is
+    /// the destination in a record of the initiator and the source in one of the responder.
     pub responder_name: Option<ResponderName>,
 }
 
@@ -257,8 +258,10 @@ impl FlowRecord {
         }
     }
 
-    /// The duration of its connections since the last record that had one, milliseconds: 32473:15, else
-    /// 279. 0 for a connection that has ended and has neither, `None` for others without a duration.
+    /// The duration of its connections since the last record that had one, milliseconds: 32473:15,
+    /// else
+    /// 279. 0 for a connection that has ended and has neither, `None` for others without a
+    ///      duration.
     #[must_use]
     pub fn connection_milliseconds(&self) -> Option<u64> {
         let seconds = self.connection_sum_duration_seconds.unwrap_or_default();
@@ -269,7 +272,8 @@ impl FlowRecord {
         (milliseconds != 0 || self.tcp_connection_state.has_ended()).then_some(milliseconds)
     }
 
-    /// The time between the first and the last packet of its own direction, milliseconds. `None` without both times.
+    /// The time between the first and the last packet of its own direction, milliseconds. `None`
+    /// without both times.
     #[must_use]
     pub const fn flow_milliseconds(&self) -> Option<u64> {
         match (self.flow_start_milliseconds, self.flow_end_milliseconds) {
@@ -300,9 +304,9 @@ impl FlowRecord {
         }
     }
 
-    /// The reverse direction as a record of its own. Properties of the forward direction only (tunnel,
-    /// interfaces, translation, routing, class of service) are left out. A time that is not known is that of the
-    /// forward direction.
+    /// The reverse direction as a record of its own. Properties of the forward direction only
+    /// (tunnel, interfaces, translation, routing, class of service) are left out. A time that is
+    /// not known is that of the forward direction.
     #[must_use]
     pub fn reverse(&self) -> Self {
         let known = |time: u64, forward: u64| if time == 0 { forward } else { time };

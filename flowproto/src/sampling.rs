@@ -26,8 +26,8 @@ impl Sampling {
         }
     }
 
-    /// `interval` selected, then `space` not. Both are scaled down where they exceed 32 bits. `None`
-    /// if nothing is selected.
+    /// `interval` selected, then `space` not. Both are scaled down where they exceed 32 bits.
+    /// `None` if nothing is selected.
     pub(crate) fn of(interval: u64, space: u64) -> Option<Self> {
         if interval == 0 {
             return None;

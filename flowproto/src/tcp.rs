@@ -1,17 +1,17 @@
-//! What a record reports about the TCP connection of its flow: losses, round-trip times, and how the
-//! connection began and ended.
+//! What a record reports about the TCP connection of its flow: losses, round-trip times, and how
+//! the connection began and ended.
 
 use enum_map::Enum;
 use strum::{FromRepr, IntoStaticStr, VariantArray};
 
-/// Segments of one direction that show loss, reordering or a full receiver. All are deltas: since the
-/// previous record of the flow.
+/// Segments of one direction that show loss, reordering or a full receiver. All are deltas: since
+/// the previous record of the flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpHealth {
     /// 35632:127 `RETRANSMITTED_IN_BYTES`: payload octets sent again.
     pub retransmitted_octets: u64,
-    /// 35632:109 `RETRANSMITTED_IN_PKTS`: segments sent again, SYN and FIN included. Keep-alives and
-    /// zero-window probes are not.
+    /// 35632:109 `RETRANSMITTED_IN_PKTS`: segments sent again, SYN and FIN included. Keep-alives
+    /// and zero-window probes are not.
     pub retransmitted_packets: u32,
     /// 32473:27: those of them that no duplicate acknowledgment preceded.
     pub timeout_retransmitted_packets: u32,
@@ -71,8 +71,8 @@ impl RoundTripTime {
     }
 }
 
-/// Round-trip times of the handshake, microseconds; 0 if not measured. Their sum is that between the
-/// ends.
+/// Round-trip times of the handshake, microseconds; 0 if not measured. Their sum is that between
+/// the ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Handshake {
     /// 32473:24: from the SYN-ACK to its acknowledgment, between Observation Point and client.

@@ -3,11 +3,13 @@
 use crate::address::Address;
 use crate::record::{BiflowDirection, FlowEndReason, Sampling};
 
-/// The part of a [`FlowRecord`](crate::FlowRecord) by which traffic between endpoints is counted, and
-/// which shows whether the record reports more. It takes a fraction of the time of the whole record.
+/// The part of a [`FlowRecord`](crate::FlowRecord) by which traffic between endpoints is counted,
+/// and which shows whether the record reports more. It takes a fraction of the time of the whole
+/// record.
 ///
-/// Only records that count in one direction between two addresses have one, without running totals, tunnel, translation,
-/// responder name, and sampling that depends on the record. The values are those of the whole record.
+/// Only records that count in one direction between two addresses have one, without running totals,
+/// tunnel, translation, responder name, and sampling that depends on the record. The values are
+/// those of the whole record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrafficRecord {
     /// 8 `sourceIPv4Address` or 27 `sourceIPv6Address`.

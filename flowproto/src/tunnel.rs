@@ -1,4 +1,5 @@
-//! How the packets of a flow are carried: the tunnel around them, and the protocol that protects them.
+//! How the packets of a flow are carried: the tunnel around them, and the protocol that protects
+//! them.
 
 use strum::{FromRepr, IntoStaticStr, VariantArray};
 
@@ -82,8 +83,8 @@ impl TunnelType {
     }
 }
 
-/// 32473:47 `securityProtocol`: what protects the packets of a flow, as far as their headers prove it
-/// and 4 `protocolIdentifier` does not show it.
+/// 32473:47 `securityProtocol`: what protects the packets of a flow, as far as their headers prove
+/// it and 4 `protocolIdentifier` does not show it.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromRepr, IntoStaticStr, VariantArray,
 )]
@@ -125,8 +126,8 @@ impl From<u8> for SecurityProtocol {
 pub struct Tunnel {
     /// 6876:891 or 32473:46.
     pub tunnel_type: TunnelType,
-    /// 6876:892: VXLAN or Geneve VNI, GRE key, GTP-U TEID, L2TP session ID; 0 where there is none. Up
-    /// to 32 bits.
+    /// 6876:892: VXLAN or Geneve VNI, GRE key, GTP-U TEID, L2TP session ID; 0 where there is none.
+    /// Up to 32 bits.
     pub tunnel_key: u32,
     /// 6876:893 if IPv4, 32473:16 if IPv6.
     pub tunnel_source_address: Address,

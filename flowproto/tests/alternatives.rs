@@ -1,5 +1,5 @@
-//! Templates with the elements of several protocols, address families or kinds of tags, of which a record
-//! fills those of its flow.
+//! Templates with the elements of several protocols, address families or kinds of tags, of which a
+//! record fills those of its flow.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod exporter;

@@ -1,4 +1,5 @@
-//! The Messages that an Exporting Process sends: when it sends templates, and the octets of a record.
+//! The Messages that an Exporting Process sends: when it sends templates, and the octets of a
+//! record.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

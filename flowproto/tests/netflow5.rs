@@ -113,8 +113,8 @@ proptest! {
         }
     }
 
-    /// v1 has the TCP flags behind the type of service, and neither autonomous systems nor masks. There are
-    /// exporters with four octets more of padding.
+    /// v1 has the TCP flags behind the type of service, and neither autonomous systems nor masks.
+    /// There are exporters with four octets more of padding.
     #[test]
     fn v1_is_read_as_v5_without_what_it_does_not_have(
         records in records(52), padding in any::<[u8; 4]>(), is_long in any::<bool>(),

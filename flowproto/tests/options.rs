@@ -293,8 +293,8 @@ fn on_a_reliable_transport_templates_go_out_once_and_idle_ones_are_withdrawn() {
     // A minute later: options data, no template.
     now += 60_000;
     assert_eq!(sets(flush(&mut session, now)), [256, 520, 521]);
-    // For two minutes no record has needed the template of the biflow: it is withdrawn (its number, no
-    // fields).
+    // For two minutes no record has needed the template of the biflow: it is withdrawn (its number,
+    // no fields).
     now += 120_000;
     let sent = flush(&mut session, now);
     let end = sent.last().unwrap();

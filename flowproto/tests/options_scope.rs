@@ -21,7 +21,8 @@ type Fields = &'static [(u16, u64, u16)];
 const A: &str = "192.0.2.1:5001";
 const B: &str = "192.0.2.1:5002";
 
-/// Sets of an options record of IPFIX: fields with values and lengths, the first `scope` of them scope.
+/// Sets of an options record of IPFIX: fields with values and lengths, the first `scope` of them
+/// scope.
 fn options(scope: u16, fields: &[(u16, u64, u16)]) -> Vec<(u16, Vec<u8>)> {
     let specifiers: Vec<_> = fields
         .iter()

@@ -1,4 +1,5 @@
-//! The profile of registered elements: no enterprise-specific elements, no variable length, the same counts.
+//! The profile of registered elements: no enterprise-specific elements, no variable length, the
+//! same counts.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::net::SocketAddr;

@@ -35,7 +35,8 @@ fn times_that_flows_of_an_export_cannot_have_are_not_known() {
             "{version} {fields:?}"
         );
     }
-    // Start and end are known or unknown independently. Flows may have begun long ago, and clocks may differ.
+    // Start and end are known or unknown independently. Flows may have begun long ago, and clocks
+    // may differ.
     for (start, end) in [
         (EXPORTED - 400 * DAY, EXPORTED),
         (EXPORTED - 1000, EXPORTED + DAY / 2),
@@ -62,7 +63,8 @@ fn times_of_the_reverse_direction_have_every_unit_of_the_forward_ones() {
     /// Octets 0 to 3 of an NTP timestamp count seconds since 1900.
     const NTP_EPOCH: u64 = 2_208_988_800;
     let ntp = |time: u64| (time / 1000 + NTP_EPOCH) << 32 | 1 << 31;
-    // A start at the beginning of a second, ten seconds before the export, and an end four seconds later.
+    // A start at the beginning of a second, ten seconds before the export, and an end four seconds
+    // later.
     let start = EXPORTED / 1000 * 1000 - 10_000;
     let end = start + 4000;
     let offset = |time: u64| (EXPORTED - time) * 1000;

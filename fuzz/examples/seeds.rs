@@ -1,5 +1,5 @@
-//! Writes the seeds of every target into `fuzz/corpus/TARGET/`, where cargo-fuzz begins, and prints the
-//! names of the targets.
+//! Writes the seeds of every target into `fuzz/corpus/TARGET/`, where cargo-fuzz begins, and prints
+//! the names of the targets.
 #![allow(clippy::print_stdout, reason = "for fuzz/run.sh")]
 
 use std::fs;

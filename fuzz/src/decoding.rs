@@ -118,7 +118,8 @@ pub(crate) fn check_sizes(sizes: &Occupancy, limits: &Limits) {
     assert!(sizes.totals <= limits.totals, "{sizes:?}");
 }
 
-/// What holds of every Collecting Process after every datagram. `roomy`: its bounds are not reached.
+/// What holds of every Collecting Process after every datagram. `roomy`: its bounds are not
+/// reached.
 pub(crate) fn check(process: &CollectingProcess, limits: &Limits, roomy: bool) {
     let (counters, sizes) = (process.counters(), process.occupancy());
     check_sizes(&sizes, limits);

@@ -43,9 +43,9 @@ struct Sum {
     octets: u64,
 }
 
-/// Datagrams into the dump: it is text without control characters, of a bounded size, whose offsets are
-/// within the datagram; it counts what the decoder counts; and what the decoder could not use, the dump
-/// has a problem for.
+/// Datagrams into the dump: it is text without control characters, of a bounded size, whose offsets
+/// are within the datagram; it counts what the decoder counts; and what the decoder could not use,
+/// the dump has a problem for.
 pub(crate) fn explain(data: &[u8]) {
     let mut explainer = Explainer::new(Bounds::default());
     let mut process = CollectingProcess::new(Limits::default());
@@ -86,7 +86,8 @@ pub(crate) fn explain(data: &[u8]) {
     if unreadable == 0 {
         assert_eq!(unusable, 0, "{counters:?}\n{summary}");
     } else {
-        // Invalid templates are in the dump only, and octets that are not a Message in the counters only.
+        // Invalid templates are in the dump only, and octets that are not a Message in the counters
+        // only.
         counted.templates = sum.templates;
         counted.octets = sum.octets;
     }

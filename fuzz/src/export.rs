@@ -29,10 +29,10 @@ struct Receiver {
     longest: usize,
 }
 
-/// Flow records into an Export Session: what the version carries comes back the same, what it does not is
-/// refused or left out; a record that NetFlow v5 splits adds up; Messages are not longer than allowed; the
-/// dump finds nothing wrong with them; and a connection that is closed leaves no template. The first octets
-/// are the settings.
+/// Flow records into an Export Session: what the version carries comes back the same, what it does
+/// not is refused or left out; a record that NetFlow v5 splits adds up; Messages are not longer
+/// than allowed; the dump finds nothing wrong with them; and a connection that is closed leaves no
+/// template. The first octets are the settings.
 pub(crate) fn export(data: &[u8]) {
     let mut octets = Octets(data);
     let modes = octets.u8();

@@ -17,8 +17,8 @@ use crate::input::{BEGAN, Octets};
 use crate::pipeline::snapshot_store;
 use crate::records::{self, canonical};
 
-/// Enriched records through a forwarding session: each is decoded with the content and identity of its exporter,
-/// from valid Messages within the size limit. The first octets are the settings.
+/// Enriched records through a forwarding session: each is decoded with the content and identity of
+/// its exporter, from valid Messages within the size limit. The first octets are the settings.
 pub(crate) fn forward(data: &[u8]) {
     let mut octets = Octets(data);
     let modes = octets.u8();

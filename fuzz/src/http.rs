@@ -12,10 +12,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Octets that a connection of HTTP/2 may keep: two tables, open requests, segments behind a gap.
 const MAX_OCTETS: usize = 2 * (4 * 65_536 + 2 * 256 * 1024) + 65_536;
 
-/// A connection into HTTP metering. State is bounded, responses with a status are at most the requests, and a
-/// connection that has ended leaves nothing. A connection of HTTP/2 has the same messages however it is cut into
-/// segments. The first octet selects whether it is one; of each chunk, the control octet has the sender, and
-/// whether octets before it were lost.
+/// A connection into HTTP metering. State is bounded, responses with a status are at most the
+/// requests, and a connection that has ended leaves nothing. A connection of HTTP/2 has the same
+/// messages however it is cut into segments. The first octet selects whether it is one; of each
+/// chunk, the control octet has the sender, and whether octets before it were lost.
 pub(crate) fn http(data: &[u8]) {
     let [modes, data @ ..] = data else {
         return;

@@ -1,7 +1,7 @@
 //! How an input becomes what a target needs.
 //!
-//! A sequence (of datagrams, of frames) is one chunk behind the other: a control octet, two of length, the
-//! octets. The last chunk takes what there is, so that no input is refused.
+//! A sequence (of datagrams, of frames) is one chunk behind the other: a control octet, two of
+//! length, the octets. The last chunk takes what there is, so that no input is refused.
 
 use std::io::{self, Cursor, Read};
 use std::net::SocketAddr;

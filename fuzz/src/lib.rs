@@ -1,8 +1,8 @@
 //! Invariants of every decoder for arbitrary input.
 //!
-//! A target is a function of octets that panics if an invariant does not hold. cargo-fuzz runs the targets (`make
-//! fuzz`, `fuzz_targets/target.rs`), and `tests/kept.rs` runs them on a stable toolchain with [`seeds`], mutants, and the
-//! inputs in `kept/TARGET/`, which showed former bugs.
+//! A target is a function of octets that panics if an invariant does not hold. cargo-fuzz runs the
+//! targets (`make fuzz`, `fuzz_targets/target.rs`), and `tests/kept.rs` runs them on a stable
+//! toolchain with [`seeds`], mutants, and the inputs in `kept/TARGET/`, which showed former bugs.
 //!
 //! | target | input | invariants |
 //! |---|---|---|

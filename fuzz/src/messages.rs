@@ -7,9 +7,9 @@ use crate::decoding::{self, NARROW, Taken, number};
 use crate::input::{BEGAN, chunks};
 use crate::records::{canonical, same_flow};
 
-/// Datagrams into a Collecting Process: octets and datagrams are accounted for, sizes are within their limits at
-/// every step, the result is deterministic, every record is valid JSON, and a record does not change after its
-/// first export. The first octet selects the limits.
+/// Datagrams into a Collecting Process: octets and datagrams are accounted for, sizes are within
+/// their limits at every step, the result is deterministic, every record is valid JSON, and a
+/// record does not change after its first export. The first octet selects the limits.
 pub(crate) fn messages(data: &[u8]) {
     let Some((bounds, data)) = data.split_first() else {
         return;
@@ -73,8 +73,8 @@ fn survives_a_restart(process: &CollectingProcess, limits: &Limits, is_roomy: bo
     assert_eq!(again.sessions(), after.domains);
 }
 
-/// Export is a projection: further exports do not change a record, and the first one keeps flow key, counters and
-/// times.
+/// Export is a projection: further exports do not change a record, and the first one keeps flow
+/// key, counters and times.
 fn survives_export(records: &[FlowRecord]) {
     let once = decoding::decoded(&decoding::exported(records));
     assert_eq!(once.len(), records.len());

@@ -47,8 +47,9 @@ static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
     settings.families().unwrap()
 });
 
-/// Datagrams through a pipeline: each direction of each record gets one verdict or is pending, pending records and edges
-/// are within their bounds, and nothing is pending at the end. The first octet chooses the bounds and modes.
+/// Datagrams through a pipeline: each direction of each record gets one verdict or is pending,
+/// pending records and edges are within their bounds, and nothing is pending at the end. The first
+/// octet chooses the bounds and modes.
 pub(crate) fn pipeline(data: &[u8]) {
     let Some((modes, data)) = data.split_first() else {
         return;

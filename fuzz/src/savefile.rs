@@ -11,9 +11,9 @@ use crate::input::Dribble;
 /// No more than this is in a datagram, and in a Message.
 const MOST_PAYLOAD: usize = 65_535;
 
-/// A file into datagrams: frames = datagrams + those skipped, each datagram begins as flow export does, the
-/// reading ends, and whether the octets come at once or a few at a time the same is read. The first octet
-/// is the chunk size.
+/// A file into datagrams: frames = datagrams + those skipped, each datagram begins as flow export
+/// does, the reading ends, and whether the octets come at once or a few at a time the same is read.
+/// The first octet is the chunk size.
 pub(crate) fn savefile(data: &[u8]) {
     let Some((at_once, file)) = data.split_first() else {
         return;

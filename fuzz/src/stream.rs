@@ -19,9 +19,10 @@ enum End {
     Malformed(Unusable),
 }
 
-/// A connection's octets into Messages and on into a Collecting Process: however they are cut, the same
-/// records, counts and end come of it; no more is waited for than one Message; and when it is closed,
-/// nothing of it is left. The first octets say the bounds, in how many sizes it is cut, and those.
+/// A connection's octets into Messages and on into a Collecting Process: however they are cut, the
+/// same records, counts and end come of it; no more is waited for than one Message; and when it is
+/// closed, nothing of it is left. The first octets say the bounds, in how many sizes it is cut, and
+/// those.
 pub(crate) fn stream(data: &[u8]) {
     let [bounds, sizes, data @ ..] = data else {
         return;

@@ -1,5 +1,6 @@
-//! The targets on a stable toolchain: seeds, mutants that are the same every time, and every input that once
-//! showed a mistake. cargo-fuzz finds more (`make fuzz`); what it found stays in `kept/TARGET/`.
+//! The targets on a stable toolchain: seeds, mutants that are the same every time, and every input
+//! that once showed a mistake. cargo-fuzz finds more (`make fuzz`); what it found stays in
+//! `kept/TARGET/`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -67,7 +67,8 @@ impl<T> Pair<T> {
 /// The state of one end of a connection.
 #[derive(Clone, Copy, Debug, Default)]
 struct EndState {
-    /// Initial sequence number (SCTP: initiate tag), if `is_numbered`. Apart, an `Option` takes twice as much.
+    /// Initial sequence number (SCTP: initiate tag), if `is_numbered`. Apart, an `Option` takes
+    /// twice as much.
     number: u32,
     /// Maximum segment size that this end announced, octets; 0 if unknown.
     maximum_segment_octets: u16,

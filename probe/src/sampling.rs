@@ -3,12 +3,13 @@
 //!
 //! Sampling of packets precedes the decoder, so that packets that are not selected cost nothing.
 //! Octets and packets of the sample stand for N times as many, and receivers are notified of N.
-//! Connections are not scaled: a connection is counted if the packet that opens it was selected. UDP
-//! has no such packet, so in a sample no UDP connection is counted and no initiator is reported.
+//! Connections are not scaled: a connection is counted if the packet that opens it was selected.
+//! UDP has no such packet, so in a sample no UDP connection is counted and no initiator is
+//! reported.
 //!
-//! The selection of conversations comes after the decoder. It keeps everything about a conversation:
-//! connections, initiators, TCP health. Receivers scale all of it by N. The hash has no secret, so that
-//! all nodes select the same conversations.
+//! The selection of conversations comes after the decoder. It keeps everything about a
+//! conversation: connections, initiators, TCP health. Receivers scale all of it by N. The hash has
+//! no secret, so that all nodes select the same conversations.
 
 use std::fmt;
 use std::num::NonZeroU32;

@@ -16,8 +16,8 @@ use packets::quic::{Initial, client_hello, crypto};
 use packets::*;
 use rustls::quic::Version;
 
-/// Connections, datagrams, tunnels and names; more conversations than the cache holds, so that records are
-/// made all the time.
+/// Connections, datagrams, tunnels and names; more conversations than the cache holds, so that
+/// records are made all the time.
 fn frames() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let quic_hello = client_hello("quic.example.org", 1200);

@@ -98,8 +98,8 @@ fn every_conn_state_has_the_state_of_the_table_in_the_documentation() {
             (ResetByInitiator, true, 30),
         ),
         ("RSTRH", &[ACCEPT, SERVER_RST], (ResetByResponder, true, 30)),
-        // The responder still has an earlier connection, which the initiator resets before it repeats
-        // the SYN (RFC 9293 §3.5.1, figure 9).
+        // The responder still has an earlier connection, which the initiator resets before it
+        // repeats the SYN (RFC 9293 §3.5.1, figure 9).
         (
             "S1 after a half-open connection",
             &[

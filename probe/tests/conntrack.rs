@@ -1,5 +1,5 @@
-//! Translations that the kernel reports: conversations that begin before and after the report, both sides
-//! captured, relayed connections, and the end of a connection.
+//! Translations that the kernel reports: conversations that begin before and after the report, both
+//! sides captured, relayed connections, and the end of a connection.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod packets;

@@ -1,5 +1,5 @@
-//! Frames that take the short cut of the decoder give the same packets as by the way of all others, which
-//! a decoder with contents takes.
+//! Frames that take the short cut of the decoder give the same packets as by the way of all others,
+//! which a decoder with contents takes.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod packets;

@@ -610,8 +610,8 @@ fn one_record_of_both_directions_has_the_translation() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// The rings are read one after the other, so packets of both sides are metered before the first
-    /// ones have shown the translation.
+    /// The rings are read one after the other, so packets of both sides are metered before the
+    /// first ones have shown the translation.
     #[test]
     fn a_conversation_on_both_sides_is_counted_once_whenever_its_translation_is_learned(
         is_udp in any::<bool>(),

@@ -15,8 +15,8 @@ const MSS: u16 = 1460;
 /// Octets of data that the client sends.
 const SENT: u32 = 150_000;
 
-/// The records of a connection whose client sends [`SENT`] octets in captured packets of this size, and whose
-/// server acknowledges each of them.
+/// The records of a connection whose client sends [`SENT`] octets in captured packets of this size,
+/// and whose server acknowledges each of them.
 fn records(settings: CacheSettings, size: u32) -> Vec<FlowRecord> {
     let mut meter = Meter::new(settings);
     let back = (PORTS.1, PORTS.0);

@@ -287,8 +287,8 @@ fn a_pseudowire_may_have_no_control_word() {
 #[test]
 fn a_mac_address_can_begin_like_ipv6() {
     let wire = |octets: &[u8]| decoded(&ethernet(0x8847, &mpls(&[40], octets)));
-    // The last octets of the address are the length in the header of an IPv6 packet: less than there is,
-    // and more.
+    // The last octets of the address are the length in the header of an IPv6 packet: less than
+    // there is, and more.
     for length in [[0, 9], [0x21, 0x04]] {
         for tagged in [false, true] {
             // As with checksums that the network card inserts.
@@ -309,7 +309,8 @@ fn a_mac_address_can_begin_like_ipv6() {
 
 #[test]
 fn an_ipv6_address_can_look_like_a_frame_with_ip() {
-    // The octets of the source after 2001:db8 are read as an EtherType and the beginning of an IP header.
+    // The octets of the source after 2001:db8 are read as an EtherType and the beginning of an IP
+    // header.
     for source in [
         "2001:db8:800:4500:18::1",
         "2001:db8:86dd:6000::1",

@@ -30,8 +30,8 @@ const OTHER_FORMATS: [(&[u8], &str, &str); 8] = [
 
 /// The octets of a savefile, decompressed if it is compressed.
 ///
-/// They are decompressed as they are read, in bounded memory. After an error that is not final, such
-/// as [`WouldBlock`](ErrorKind::WouldBlock), reading can continue.
+/// They are decompressed as they are read, in bounded memory. After an error that is not final,
+/// such as [`WouldBlock`](ErrorKind::WouldBlock), reading can continue.
 pub struct Decompressor<R: Read>(State<R>);
 
 /// An input with its first octets, which were read, in front.

@@ -1,7 +1,7 @@
 //! pcap and pcapng files: octets → packets.
 //!
-//! * [`PacketFormat`]: a format, [`PcapFormat`] or [`PcapngFormat`]. It reads octets that its caller has,
-//!   and opens nothing;
+//! * [`PacketFormat`]: a format, [`PcapFormat`] or [`PcapngFormat`]. It reads octets that its
+//!   caller has, and opens nothing;
 //! * [`BlockReader`]: those octets, from any reader, in large blocks;
 //! * [`Decompressor`]: such a reader, for a file that may be compressed.
 

@@ -1,9 +1,9 @@
 //! The HTTP endpoints of a daemon: `/metrics`, `/livez`, `/readyz`.
 //!
 //! Clients cannot exhaust the daemon: only GET and HEAD are allowed, and the number of connections,
-//! the time for a handshake and for the head of a request, the time for which a client does not read,
-//! the lifetime of a connection and the number of concurrent scrapes are limited. A slow scrape makes
-//! room for a new one.
+//! the time for a handshake and for the head of a request, the time for which a client does not
+//! read, the lifetime of a connection and the number of concurrent scrapes are limited. A slow
+//! scrape makes room for a new one.
 
 mod encoding;
 mod lifetime;
@@ -326,7 +326,8 @@ mod tests {
             stream.read_exact(&mut [0; 15]).unwrap();
             unread.push(stream);
         }
-        // Refused until one of them is old enough to be closed. Within that time, all are too young.
+        // Refused until one of them is old enough to be closed. Within that time, all are too
+        // young.
         let mut answer = served.text("GET /metrics", "");
         if began.elapsed() < scrape_slots::MIN_AGE {
             assert_eq!(answer.0, "503");

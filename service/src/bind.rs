@@ -15,8 +15,9 @@ pub enum Transport {
     Udp,
 }
 
-/// Binds a socket that does not block. `[::]` includes IPv4, and falls back to `0.0.0.0` on a host without IPv6. With
-/// `shared`, several sockets share the port, and the kernel spreads the traffic over them.
+/// Binds a socket that does not block. `[::]` includes IPv4, and falls back to `0.0.0.0` on a host
+/// without IPv6. With `shared`, several sockets share the port, and the kernel spreads the traffic
+/// over them.
 ///
 /// # Errors
 /// The address is in use, not an address of this host, or not permitted.

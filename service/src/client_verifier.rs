@@ -9,8 +9,8 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use crate::tls_error::is_of_authority;
 
-/// Accepts certificates that a trusted authority has signed, and a trusted certificate of an authority
-/// that a client presents as its own, such as those of `openssl req -x509`.
+/// Accepts certificates that a trusted authority has signed, and a trusted certificate of an
+/// authority that a client presents as its own, such as those of `openssl req -x509`.
 #[derive(Debug)]
 pub(crate) struct ClientVerifier {
     /// Accepts the former.

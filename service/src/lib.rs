@@ -7,9 +7,12 @@
 //! 2. [`settings`]: defaults < file < environment < flags, parsed to typed values.
 //! 3. [`logs`]: one line per event on stderr, as text or JSON.
 //! 4. [`signals`]: SIGTERM and SIGINT set a [`signals::Stop`] that threads and tasks wait for.
-//! 5. [`bind`]: sockets that receive. [`admin`]: `/metrics`, `/livez`, `/readyz`. [`tls`]: certificates from files.
-//! 6. [`registry`], [`metric_maker`], [`metric_table`]: self-metrics. [`exposition`]: the formats of `/metrics`.
-//! 7. [`secret`]: files with a password or a token. [`sync`]: locks that ignore poisoning. [`file_stamp`]: detection of changed files.
+//! 5. [`bind`]: sockets that receive. [`admin`]: `/metrics`, `/livez`, `/readyz`. [`tls`]:
+//!    certificates from files.
+//! 6. [`registry`], [`metric_maker`], [`metric_table`]: self-metrics. [`exposition`]: the formats
+//!    of `/metrics`.
+//! 7. [`secret`]: files with a password or a token. [`sync`]: locks that ignore poisoning.
+//!    [`file_stamp`]: detection of changed files.
 //! 8. [`terminal`]: live tables.
 
 pub mod admin;

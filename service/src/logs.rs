@@ -18,8 +18,8 @@ pub enum LogFormat {
 }
 
 /// Starts logging. `RUST_LOG` is the filter; `default` is the filter if it is not set or invalid.
-/// `quiet`: targets that are off unless `RUST_LOG` names them. Colours are used on a terminal only. A
-/// closed or full stderr loses lines, but is not an error. Later calls have no effect.
+/// `quiet`: targets that are off unless `RUST_LOG` names them. Colours are used on a terminal only.
+/// A closed or full stderr loses lines, but is not an error. Later calls have no effect.
 pub fn init(format: LogFormat, default: &str, quiet: &[&str]) {
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let default = || EnvFilter::new(directives(default, quiet));
@@ -32,7 +32,8 @@ pub fn init(format: LogFormat, default: &str, quiet: &[&str]) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        // `tracing-subscriber` reports a failed write with eprintln!, which panics if stderr is closed.
+        // `tracing-subscriber` reports a failed write with eprintln!, which panics if stderr is
+        // closed.
         .log_internal_errors(false);
     // An error means that a subscriber is installed already, as in tests.
     match format {

@@ -1,7 +1,7 @@
 //! Self-metrics that show counts which are kept elsewhere.
 //!
-//! The data path counts in plain integers. A [`MetricTable`] declares each metric once, with its name, its description
-//! and the count that it shows, and copies the counts at a scrape.
+//! The data path counts in plain integers. A [`MetricTable`] declares each metric once, with its
+//! name, its description and the count that it shows, and copies the counts at a scrape.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -5,8 +5,8 @@ use std::error::Error as _;
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// Returns `invalid NAME "VALUE": must be …` for an invalid value of a flag. `name` returns the name
-/// of the setting for the flag, which is without dashes. `None` for other errors.
+/// Returns `invalid NAME "VALUE": must be …` for an invalid value of a flag. `name` returns the
+/// name of the setting for the flag, which is without dashes. `None` for other errors.
 pub(crate) fn sentence(error: &Error, name: impl FnOnce(&str) -> String) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),

@@ -1,5 +1,5 @@
-//! The registry of self-metrics. It also describes families that have no series yet, such as metrics
-//! per interface before an interface is open, for the generated documentation.
+//! The registry of self-metrics. It also describes families that have no series yet, such as
+//! metrics per interface before an interface is open, for the generated documentation.
 
 use std::sync::{Arc, Mutex};
 

@@ -10,8 +10,8 @@ const MAX_OCTETS: usize = 4096;
 /// Reads a password: the first line without its end. It can be empty.
 ///
 /// # Errors
-/// The file cannot be read, or the line is too long, not UTF-8 or has control characters. The message
-/// does not name the file.
+/// The file cannot be read, or the line is too long, not UTF-8 or has control characters. The
+/// message does not name the file.
 pub fn read_password(path: &Path) -> io::Result<String> {
     let line = String::from_utf8(read_line(path)?).ok();
     let password = line.filter(|line| !line.contains(char::is_control));

@@ -1,6 +1,7 @@
-//! SIGTERM and SIGINT as a flag that every thread and task can wait for, and SIGHUP as a count. The first signal requests a
-//! graceful shutdown. The second one ends the process at once with exit code 1, because data was
-//! lost. SIGPIPE stays ignored, which is the default of Rust: a closed pipe is a counted write error.
+//! SIGTERM and SIGINT as a flag that every thread and task can wait for, and SIGHUP as a count. The
+//! first signal requests a graceful shutdown. The second one ends the process at once with exit
+//! code 1, because data was lost. SIGPIPE stays ignored, which is the default of Rust: a closed
+//! pipe is a counted write error.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -18,9 +19,9 @@ use crate::sync::lock;
 
 /// The shutdown flag of the process. Clones share one state. It cannot be unset.
 ///
-/// A thread that sleeps uses [`Stop::wait_timeout`]. A thread that polls sockets adds [`AsFd`], which
-/// becomes readable at shutdown. A task awaits [`Stop::wait`]. A loop checks [`Stop::is_set`], which
-/// is one atomic load.
+/// A thread that sleeps uses [`Stop::wait_timeout`]. A thread that polls sockets adds [`AsFd`],
+/// which becomes readable at shutdown. A task awaits [`Stop::wait`]. A loop checks
+/// [`Stop::is_set`], which is one atomic load.
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<State>);
 
@@ -138,8 +139,8 @@ pub struct Hangups {
 }
 
 impl Hangups {
-    /// Counts SIGHUPs from now on, instead of ending the process. Call it once, before other threads
-    /// start.
+    /// Counts SIGHUPs from now on, instead of ending the process. Call it once, before other
+    /// threads start.
     ///
     /// # Errors
     /// If no file descriptor or thread is available.

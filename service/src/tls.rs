@@ -27,8 +27,8 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// PEM: the private key of the certificate.
     pub key: PathBuf,
-    /// PEM: CAs of which one must have signed the certificate of a client. Without it no certificate
-    /// is requested.
+    /// PEM: CAs of which one must have signed the certificate of a client. Without it no
+    /// certificate is requested.
     pub client_ca: Option<PathBuf>,
 }
 
@@ -113,7 +113,8 @@ macro_rules! tls_flags {
 pub enum ClientCertificates {
     /// The handshake of a client without one fails.
     Required,
-    /// The handshake of a client without one succeeds. A certificate that is presented must be valid.
+    /// The handshake of a client without one succeeds. A certificate that is presented must be
+    /// valid.
     Optional,
 }
 

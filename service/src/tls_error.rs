@@ -10,7 +10,8 @@ pub fn is_of_authority(error: &Error) -> bool {
         if format!("{reason:?}").contains("CaUsedAsEndEntity"))
 }
 
-/// What is wrong, for operators: the two mistakes of a certificate that are made most often in their own words.
+/// What is wrong, for operators: the two mistakes of a certificate that are made most often in
+/// their own words.
 #[must_use]
 pub fn describe(error: &Error) -> String {
     match error {

@@ -1,8 +1,10 @@
-//! A real Kubernetes API server that tests can fill, stop and freeze, with users of different permissions.
+//! A real Kubernetes API server that tests can fill, stop and freeze, with users of different
+//! permissions.
 //!
-//! There are no controllers and no kubelets, so only the test writes: it patches the status of pods, and a pod on
-//! a node stays in deletion until the test deletes it. A Deployment creates no ReplicaSet. The admission plugin
-//! for default ServiceAccounts is disabled, because no controller creates them.
+//! There are no controllers and no kubelets, so only the test writes: it patches the status of
+//! pods, and a pod on a node stays in deletion until the test deletes it. A Deployment creates no
+//! ReplicaSet. The admission plugin for default ServiceAccounts is disabled, because no controller
+//! creates them.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -22,8 +24,8 @@ use crate::objects::{self, Object};
 use crate::program::{PATIENCE, Running, eventually, output};
 use crate::skip;
 
-/// A running server. It is stopped and its directory removed when the value is dropped or the process of the
-/// test ends.
+/// A running server. It is stopped and its directory removed when the value is dropped or the
+/// process of the test ends.
 pub struct ApiServer {
     admin: Cluster,
     // Dropped in this order: API server, etcd, directory.
@@ -33,7 +35,8 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Starts a server for one test. Calls [`skip`] and returns `None` if the programs cannot be built.
+    /// Starts a server for one test. Calls [`skip`] and returns `None` if the programs cannot be
+    /// built.
     pub fn start() -> Option<Self> {
         Self::start_with(StreamingLists::Served)
     }
@@ -45,8 +48,8 @@ impl ApiServer {
         Some(server)
     }
 
-    /// The server that the tests of one file share if they do not stop or freeze it. Every test uses its own
-    /// namespaces and addresses.
+    /// The server that the tests of one file share if they do not stop or freeze it. Every test
+    /// uses its own namespaces and addresses.
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<ApiServer>> = OnceLock::new();
         let server = SHARED.get_or_init(Self::start).as_ref();
@@ -64,13 +67,15 @@ impl ApiServer {
         Some((server, admin))
     }
 
-    /// A collector with the inventory of the server: records wait until the initial lists are loaded.
+    /// A collector with the inventory of the server: records wait until the initial lists are
+    /// loaded.
     pub fn watching(&self, arguments: &[&str]) -> Collector {
         Collector::watching(&self.kubeconfig(User::Kipfix), arguments)
     }
 
-    /// Starts a server with the objects of a plan. The first time, they are written through the API server, which
-    /// takes minutes for a large plan. The data of etcd is cached, and later starts use a copy.
+    /// Starts a server with the objects of a plan. The first time, they are written through the API
+    /// server, which takes minutes for a large plan. The data of etcd is cached, and later starts
+    /// use a copy.
     pub fn start_filled(plan: Plan) -> Option<Self> {
         let control_plane = ControlPlane::new(StreamingLists::Served)?;
         let kept = control_plane.cache().join(filled_name(plan, &code()));

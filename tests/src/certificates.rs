@@ -27,8 +27,8 @@ pub fn write(folder: &Path, certificates: &[(&str, &str)]) {
     }
 }
 
-/// A directory with `ca.crt`, `server.crt` and `server.key` (host `localhost`), `probe.crt` and `probe.key` (name
-/// `probe`). Removed when dropped.
+/// A directory with `ca.crt`, `server.crt` and `server.key` (host `localhost`), `probe.crt` and
+/// `probe.key` (name `probe`). Removed when dropped.
 pub struct Certificates(tempfile::TempDir);
 
 impl Certificates {

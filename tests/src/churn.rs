@@ -1,11 +1,12 @@
 //! Creates and deletes pods, and records the pod to which each address was assigned at each time.
 //!
-//! Each address is assigned to one pod after another. A pod is created on its node without an address, reports it
-//! in its status a moment later, gets a `deletionTimestamp`, and is deleted. With [`Plan::late_deletes`] it is
-//! deleted after the next pod has reported the same address, as with a slow kubelet.
+//! Each address is assigned to one pod after another. A pod is created on its node without an
+//! address, reports it in its status a moment later, gets a `deletionTimestamp`, and is deleted.
+//! With [`Plan::late_deletes`] it is deleted after the next pod has reported the same address, as
+//! with a slow kubelet.
 //!
-//! Every step has two times: before the request and after its response. The assignment is undefined between
-//! them.
+//! Every step has two times: before the request and after its response. The assignment is undefined
+//! between them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -94,8 +95,8 @@ impl Truth {
     }
 }
 
-/// Running churn. It continues in the background until [`finish`](Self::finish), which panics if a request has
-/// failed.
+/// Running churn. It continues in the background until [`finish`](Self::finish), which panics if a
+/// request has failed.
 pub struct Churn {
     slots: JoinSet<Result<Vec<Holder>, Error>>,
     // Closed at the end.
@@ -107,7 +108,8 @@ pub struct Churn {
 }
 
 impl Churn {
-    /// Starts. The first pods are spread over the life of one pod, so that the rate is constant from the start.
+    /// Starts. The first pods are spread over the life of one pod, so that the rate is constant
+    /// from the start.
     pub fn start(cluster: &Cluster, plan: Plan) -> Self {
         let (goes_on, began) = (watch::Sender::new(()), Instant::now());
         let mut slots = JoinSet::new();

@@ -1,5 +1,5 @@
-//! A Kubernetes client for tests. It writes what an operator, a controller or a kubelet would write, waits for the
-//! response, and panics on errors.
+//! A Kubernetes client for tests. It writes what an operator, a controller or a kubelet would
+//! write, waits for the response, and panics on errors.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,8 +40,8 @@ impl Cluster {
         }
     }
 
-    /// Creates an object, and its status, if it has one, in a separate request like a controller. Returns the object
-    /// of the server with its uid.
+    /// Creates an object, and its status, if it has one, in a separate request like a controller.
+    /// Returns the object of the server with its uid.
     pub fn create(&self, object: Object) -> Object {
         let what = object.clone();
         self.try_create(object)
@@ -73,8 +73,8 @@ impl Cluster {
             .unwrap_or_else(|e| panic!("{object:?}: {e}"));
     }
 
-    /// Starts to delete a pod on a node: it gets a `deletionTimestamp` and exists until [`delete`](Self::delete),
-    /// which the kubelet sends after the last container has ended.
+    /// Starts to delete a pod on a node: it gets a `deletionTimestamp` and exists until
+    /// [`delete`](Self::delete), which the kubelet sends after the last container has ended.
     pub fn begin_delete(&self, pod: &Object, grace: Duration) {
         self.wait(delete(&self.client, pod, grace))
             .unwrap_or_else(|e| panic!("{pod:?}: {e}"));

@@ -44,7 +44,8 @@ impl Collector {
         Self::start(&merged)
     }
 
-    /// Starts a collector without Kubernetes, with an inventory file of this text and additional arguments.
+    /// Starts a collector without Kubernetes, with an inventory file of this text and additional
+    /// arguments.
     pub fn with_inventory(text: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let inventory = folder.path().join("inventory.yaml");
@@ -306,8 +307,8 @@ pub fn address(text: &str) -> Address {
     Address::from(ip)
 }
 
-/// A flow of the last second with 1000 octets in 2 packets and a new connection to port 80. Its source port is
-/// unique in this process.
+/// A flow of the last second with 1000 octets in 2 packets and a new connection to port 80. Its
+/// source port is unique in this process.
 pub fn flow(from: &str, to: &str) -> FlowRecord {
     static PORT: AtomicU16 = AtomicU16::new(10_000);
     let now = now();
@@ -340,7 +341,8 @@ pub fn milliseconds(time: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).expect("a time of this age")
 }
 
-/// Panics if a line does not have these members. An empty text means that the member must be absent.
+/// Panics if a line does not have these members. An empty text means that the member must be
+/// absent.
 pub fn assert_members(line: &Value, expected: &[(&str, &str)]) {
     for (key, text) in expected {
         let found = line[key].as_str().unwrap_or_default();

@@ -1,5 +1,6 @@
-//! The processes of an API server and their directory: etcd and kube-apiserver (`tests/cluster/build.sh`) on free
-//! loopback ports, users, certificate, and a guard that stops them if the process of the test is killed.
+//! The processes of an API server and their directory: etcd and kube-apiserver
+//! (`tests/cluster/build.sh`) on free loopback ports, users, certificate, and a guard that stops
+//! them if the process of the test is killed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +48,8 @@ pub enum StreamingLists {
     Served,
     /// Rejected as invalid (422), like a server with the feature disabled.
     Refused,
-    /// The watch is accepted and sends an error event, `InternalError` (500), like a server with an old etcd.
+    /// The watch is accepted and sends an error event, `InternalError` (500), like a server with an
+    /// old etcd.
     Failing,
 }
 
@@ -135,8 +137,8 @@ impl ControlPlane {
         self.start("etcd", &mut command)
     }
 
-    /// Starts the API server and waits until it is ready. Panics with the end of its log if it fails. Also returns
-    /// the client of the administrator.
+    /// Starts the API server and waits until it is ready. Panics with the end of its log if it
+    /// fails. Also returns the client of the administrator.
     pub(crate) fn start_api(&self) -> (Cluster, Running) {
         let folder = self.folder.path();
         let key = self.key();
@@ -260,8 +262,8 @@ impl ControlPlane {
     }
 }
 
-/// Stops the processes if the test is killed or has them in a static: a shell that waits for the end of its
-/// standard input.
+/// Stops the processes if the test is killed or has them in a static: a shell that waits for the
+/// end of its standard input.
 struct Guard {
     child: Child,
     stdin: Option<ChildStdin>,

@@ -1,4 +1,5 @@
-//! The queries of the dashboards and library panels in `grafana/`, with values for the variables of Grafana.
+//! The queries of the dashboards and library panels in `grafana/`, with values for the variables of
+//! Grafana.
 
 use std::path::Path;
 
@@ -15,8 +16,8 @@ pub struct Query {
     pub expr: String,
 }
 
-/// Returns the queries of all dashboards. `window` replaces the interval of rates, `range` the time range, both in
-/// PromQL: `5m`.
+/// Returns the queries of all dashboards. `window` replaces the interval of rates, `range` the time
+/// range, both in PromQL: `5m`.
 pub fn queries(window: &str, range: &str) -> Vec<Query> {
     queries_of("grafana", window, range)
 }

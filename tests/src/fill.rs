@@ -1,6 +1,7 @@
 //! Writes the objects of a cluster of any size through the API server.
 //!
-//! All properties of an object follow from its number, so a test knows the object of every address: see [`Plan`].
+//! All properties of an object follow from its number, so a test knows the object of every address:
+//! see [`Plan`].
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -22,8 +23,8 @@ const REPLICAS: u32 = 20;
 /// Namespaces over which the pods are spread.
 const NAMESPACES: u32 = 100;
 
-/// The objects of the cluster: nodes in three zones, with an equal number of pods, each owned by the ReplicaSet of
-/// a Deployment.
+/// The objects of the cluster: nodes in three zones, with an equal number of pods, each owned by
+/// the ReplicaSet of a Deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Number of nodes, up to 32,768, each with a `/24` of `10.0.0.0/9`.

@@ -89,7 +89,8 @@ impl Flows {
         flows
     }
 
-    /// Sums the records that nfdump reads, by a command that names its input. A biflow is two flows.
+    /// Sums the records that nfdump reads, by a command that names its input. A biflow is two
+    /// flows.
     pub fn of_nfdump(nfdump: &mut Command) -> Self {
         let format = "fmt:%sa,%da,%sp,%dp,%pr,%pkt,%byt,%opkt,%obyt";
         nfdump.args(["-6", "-q", "-N", "-o", format]);

@@ -76,7 +76,8 @@ impl HttpMetering {
                 .ours("kipfix-probe")
                 .args(["--interface", "eth0", "--node-name", "node-a"])
                 .args(["--idle-timeout", "1s", "--export", "udp://127.0.0.1:4739"])
-                // The tests transfer less than that: a probe that has to wait for a processor loses no packet.
+                // The tests transfer less than that: a probe that has to wait for a processor loses
+                // no packet.
                 .args(["--buffer", "256MiB"])
                 .arg("--http-metering")
                 .stderr(Stdio::null()),

@@ -9,8 +9,8 @@ use kipfix_images::image::{FileCapability, Image, NET_RAW};
 pub const BUSYBOX: &str = "/bin/busybox";
 /// Image of the traffic generator, with a shell.
 pub const TRAFFIC: &str = "localhost/traffic:test";
-/// Repository of probe images with a shell: without file capability, with an effective one, and as released. The
-/// tag selects the variant.
+/// Repository of probe images with a shell: without file capability, with an effective one, and as
+/// released. The tag selects the variant.
 pub const PROBES: [&str; 3] = [
     "localhost/probe:none",
     "localhost/probe:effective",

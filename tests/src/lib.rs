@@ -12,14 +12,17 @@
 //! * [`pages`]: Markdown pages;
 //! * [`certificates`]: certificates for both sides of TLS;
 //! * [`netns`]: network namespaces; [`http_metering`]: a client and a server in two of them;
-//! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, its client and its objects;
+//! * [`api_server`], [`cluster`], [`objects`]: a real Kubernetes API server, its client and its
+//!   objects;
 //! * [`nodes`]: a real cluster of several nodes on this machine, with kubectl and helm;
 //! * [`images`]: the images of its pods;
 //! * [`prometheus`]: a real Prometheus;
 //! * [`schemas`]: JSON schemas of an API server, for kubeconform;
-//! * [`fill`], [`churn`]: clusters of any size, and pods that are created and deleted at a known time.
+//! * [`fill`], [`churn`]: clusters of any size, and pods that are created and deleted at a known
+//!   time.
 //!
-//! A test that cannot run on a machine calls [`skip`]. CI fails if `.ci/skips.txt` does not list it.
+//! A test that cannot run on a machine calls [`skip`]. CI fails if `.ci/skips.txt` does not list
+//! it.
 #![allow(
     clippy::disallowed_methods,
     reason = "tests wait for real processes in real time"
@@ -55,8 +58,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Reports that a test cannot run on this machine: on standard error, and in the file `KIPFIX_SKIPPED`, which
-/// `make test` evaluates.
+/// Reports that a test cannot run on this machine: on standard error, and in the file
+/// `KIPFIX_SKIPPED`, which `make test` evaluates.
 pub fn skip(reason: &str) {
     // The thread of a test has its name, with the modules that it is in.
     let thread = std::thread::current();
@@ -77,8 +80,8 @@ pub fn skip_test(test: &str, reason: &str) {
     }
 }
 
-/// Optional data outside the checkout (`KIPFIX_SHARED`, otherwise `../shared`): a corpus and a traffic
-/// generator. If it is absent, calls [`skip`] and returns `None`.
+/// Optional data outside the checkout (`KIPFIX_SHARED`, otherwise `../shared`): a corpus and a
+/// traffic generator. If it is absent, calls [`skip`] and returns `None`.
 pub fn shared(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("KIPFIX_SHARED").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
@@ -92,8 +95,8 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     None
 }
 
-/// A lock for tests that load the machine or that use receivers without flow control. It also works between
-/// processes, because every test file is one. The cluster tests (`e2e`) do not take it.
+/// A lock for tests that load the machine or that use receivers without flow control. It also works
+/// between processes, because every test file is one. The cluster tests (`e2e`) do not take it.
 pub struct Turn(
     #[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>,
     #[allow(dead_code, reason = "held, not read")] std::fs::File,

@@ -39,8 +39,8 @@ impl Namespace {
         program::shell_words(&format!("ip netns exec {} {line}", self.0))
     }
 
-    /// Waits until a daemon of kipfix in the namespace is ready, by its HTTP port on 127.0.0.1. A probe is ready when it
-    /// captures: the kernel lists a packet socket before that.
+    /// Waits until a daemon of kipfix in the namespace is ready, by its HTTP port on 127.0.0.1. A
+    /// probe is ready when it captures: the kernel lists a packet socket before that.
     pub fn wait_until_ready(&self, port: u16) {
         let address = format!("127.0.0.1:{port}");
         let is_ready = || self.ask(&address, "/readyz").is_some();
@@ -130,7 +130,8 @@ pub fn run(line: &str) -> String {
     program::text(&mut program::shell_words(line))
 }
 
-/// Creates a veth pair: `a` in one namespace, `b` in another, both up, without offloads that merge packets.
+/// Creates a veth pair: `a` in one namespace, `b` in another, both up, without offloads that merge
+/// packets.
 pub fn link(a: (&Namespace, &str), b: (&Namespace, &str)) {
     let ((left, left_name), (right, right_name)) = (a, b);
     run(&format!(

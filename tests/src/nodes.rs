@@ -1,5 +1,6 @@
-//! A real cluster on this machine (`tests/cluster/`): a control plane, nodes with kubelet, containerd, runc, a
-//! bridge CNI and kube-proxy, each in separate namespaces with an eth0, and an external host.
+//! A real cluster on this machine (`tests/cluster/`): a control plane, nodes with kubelet,
+//! containerd, runc, a bridge CNI and kube-proxy, each in separate namespaces with an eth0, and an
+//! external host.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

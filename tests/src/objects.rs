@@ -1,7 +1,8 @@
 //! Minimal valid Kubernetes objects for tests.
 //!
-//! Every builder creates an [`Object`] (JSON). [`Object::set`] sets any member. A `status` is what a kubelet or a
-//! controller would report: [`Cluster::create`](crate::cluster::Cluster::create) sends it in a separate request.
+//! Every builder creates an [`Object`] (JSON). [`Object::set`] sets any member. A `status` is what
+//! a kubelet or a controller would report: [`Cluster::create`](crate::cluster::Cluster::create)
+//! sends it in a separate request.
 
 use serde_json::{Value, json};
 
@@ -57,8 +58,8 @@ pub fn cron_job(namespace: &str, name: &str) -> Object {
         )
 }
 
-/// An owner of a kind that the server does not know. It is not created: the server does not resolve references to
-/// owners.
+/// An owner of a kind that the server does not know. It is not created: the server does not resolve
+/// references to owners.
 pub fn foreign_owner(api_version: &str, kind: &str, name: &str) -> Object {
     let uid = format!(
         "00000000-0000-4000-8000-{:012x}",
@@ -86,7 +87,8 @@ pub fn service(namespace: &str, name: &str, cluster_ips: &[&str]) -> Object {
     }
 }
 
-/// An EndpointSlice of a Service with ready endpoints of one address family. Its name consists of both.
+/// An EndpointSlice of a Service with ready endpoints of one address family. Its name consists of
+/// both.
 pub fn endpoint_slice(namespace: &str, service: &str, addresses: &[&str]) -> Object {
     let v6 = addresses.iter().any(|address| address.contains(':'));
     let family = if v6 { "IPv6" } else { "IPv4" };
@@ -188,7 +190,8 @@ impl Object {
         self.push("metadata/ownerReferences", reference)
     }
 
-    /// Adds an address of a node: `InternalIP`, `ExternalIP`, `Hostname`, `InternalDNS` or `ExternalDNS`.
+    /// Adds an address of a node: `InternalIP`, `ExternalIP`, `Hostname`, `InternalDNS` or
+    /// `ExternalDNS`.
     pub fn node_address(self, of_type: &str, address: &str) -> Self {
         self.push(
             "status/addresses",

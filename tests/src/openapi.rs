@@ -1,4 +1,5 @@
-//! Compares answers of the API with its OpenAPI document. Members that are not described are mismatches.
+//! Compares answers of the API with its OpenAPI document. Members that are not described are
+//! mismatches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +40,8 @@ impl Document {
             .collect()
     }
 
-    /// What of an answer the document does not describe, or describes differently. Empty if nothing.
+    /// What of an answer the document does not describe, or describes differently. Empty if
+    /// nothing.
     #[must_use]
     pub fn mismatches(
         &self,
@@ -144,7 +146,8 @@ impl Document {
     }
 }
 
-/// Whether a value has the type, or one of the types, of a schema. A schema without a type allows any.
+/// Whether a value has the type, or one of the types, of a schema. A schema without a type allows
+/// any.
 fn has_type(types: &Value, value: &Value) -> bool {
     let one = |name: &str| match value {
         Value::Null => name == "null",

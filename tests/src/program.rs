@@ -12,8 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Timeout of a wait for something that has to happen. Only a test that fails waits as long: what takes a second can
-/// take many on a loaded machine.
+/// Timeout of a wait for something that has to happen. Only a test that fails waits as long: what
+/// takes a second can take many on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Path of a release binary: in `KIPFIX_BIN`, otherwise in `target/release` of this workspace.
@@ -59,8 +59,8 @@ pub fn is_installed(name: &str) -> bool {
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).exists()))
 }
 
-/// Runs a build script of `tests/` once per process. Returns the path that it prints. Arguments follow the name
-/// of the script.
+/// Runs a build script of `tests/` once per process. Returns the path that it prints. Arguments
+/// follow the name of the script.
 ///
 /// # Errors
 /// The last line of the script on standard error.
@@ -114,7 +114,8 @@ pub fn text(command: &mut Command) -> String {
 }
 
 /// Ports that tests give to programs. They are below the ports that the kernel gives to connections
-/// (`ip_local_port_range`), so no connection takes one before its program has bound it, or while that restarts.
+/// (`ip_local_port_range`), so no connection takes one before its program has bound it, or while
+/// that restarts.
 const PORTS: Range<u16> = 20_000..32_000;
 
 /// Returns a free UDP port of 127.0.0.1. Each call returns another one.
@@ -211,7 +212,8 @@ impl Running {
         );
     }
 
-    /// Sends SIGTERM and returns the exit code and standard error. Panics after 30 s, the grace period of a pod.
+    /// Sends SIGTERM and returns the exit code and standard error. Panics after 30 s, the grace
+    /// period of a pod.
     pub fn terminate(mut self) -> (Option<i32>, String) {
         if self.is_alive() {
             self.signal("TERM");
@@ -300,8 +302,8 @@ pub fn wait_for_udp_read(pid: u32, port: u16) {
     );
 }
 
-/// Waits until every thread of process `pid` and of its children sleeps, seen twice in a row: they have processed all
-/// that they have read.
+/// Waits until every thread of process `pid` and of its children sleeps, seen twice in a row: they
+/// have processed all that they have read.
 pub fn wait_for_sleep(pid: u32) {
     let sleeps = |pid: u32| {
         let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
@@ -321,7 +323,8 @@ pub fn wait_for_sleep(pid: u32) {
     );
 }
 
-/// Waits until a process has a packet socket in its network namespace. It may not be bound to an interface yet.
+/// Waits until a process has a packet socket in its network namespace. It may not be bound to an
+/// interface yet.
 pub fn wait_for_capture(pid: u32) {
     let captures = || {
         let table = std::fs::read_to_string(format!("/proc/{pid}/net/packet"));
@@ -366,7 +369,8 @@ pub fn wait_for_tcp(pid: u32, port: u16) {
     );
 }
 
-/// Whether the socket table of either address family contains a text, in the namespace of process `pid`.
+/// Whether the socket table of either address family contains a text, in the namespace of process
+/// `pid`.
 fn is_in_table(pid: u32, protocol: &str, text: &str) -> bool {
     ["", "6"].iter().any(|family| {
         let table = std::fs::read_to_string(format!("/proc/{pid}/net/{protocol}{family}"));

@@ -15,8 +15,8 @@ use crate::scrape::encoded;
 /// Pods reach it there, too.
 pub const ADDRESS: &str = "172.30.0.1:9090";
 
-/// Labels that Prometheus adds to the series of a target, with the operator and with most jobs for annotations. It
-/// renames such a label of the series itself to `exported_...`.
+/// Labels that Prometheus adds to the series of a target, with the operator and with most jobs for
+/// annotations. It renames such a label of the series itself to `exported_...`.
 pub const TARGET_LABELS: [&str; 8] = [
     "container",
     "endpoint",

@@ -1,5 +1,5 @@
-//! JSON schemas for kubeconform from the `/openapi/v2` of an API server, including custom resources. Unknown fields
-//! are not allowed. Optional fields can be null, as in the server.
+//! JSON schemas for kubeconform from the `/openapi/v2` of an API server, including custom
+//! resources. Unknown fields are not allowed. Optional fields can be null, as in the server.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 const MACHINERY: &str = "io.k8s.apimachinery.pkg.";
 
-/// Writes a schema for each kind into a directory, for
-/// `kubeconform -schema-location FOLDER/{{.ResourceKind}}{{.KindSuffix}}.json`. Returns their number.
+/// Writes a schema for each kind into a directory, for `kubeconform -schema-location
+/// FOLDER/{{.ResourceKind}}{{.KindSuffix}}.json`. Returns their number.
 pub fn write(openapi: &str, folder: &Path) -> usize {
     let openapi: Value = serde_json::from_str(openapi).expect("JSON");
     let definitions = openapi["definitions"].as_object().expect("definitions");

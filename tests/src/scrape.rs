@@ -34,7 +34,8 @@ impl Scrape {
         self.0.metric(name).next().is_some()
     }
 
-    /// The series of all metrics whose value is not 0, a line each, for the message of a failed check.
+    /// The series of all metrics whose value is not 0, a line each, for the message of a failed
+    /// check.
     pub fn text_without_zeros(&self) -> String {
         let samples = self.0.samples().iter();
         samples

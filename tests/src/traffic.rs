@@ -1,7 +1,8 @@
-//! Generated captures with known flows. The generator counts what it writes and shares no code with the probe.
+//! Generated captures with known flows. The generator counts what it writes and shares no code with
+//! the probe.
 //!
-//! Conversations of TCP (handshake to FIN), UDP and ICMP echo, IPv4 and IPv6, some in VXLAN, VLAN-tagged or
-//! fragmented. Short frames have the padding of Ethernet.
+//! Conversations of TCP (handshake to FIN), UDP and ICMP echo, IPv4 and IPv6, some in VXLAN,
+//! VLAN-tagged or fragmented. Short frames have the padding of Ethernet.
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -274,7 +275,8 @@ impl Writer {
             .expect("a packet is written");
     }
 
-    /// Writes a frame without IP, an idle timeout before all flows, so that their start is observed.
+    /// Writes a frame without IP, an idle timeout before all flows, so that their start is
+    /// observed.
     fn lead_in(&mut self) {
         self.truth.not_ip += 1;
         self.frame(&ethernet(&[], EtherType::ARP, &[0; 28]));

@@ -1,4 +1,5 @@
-//! The chart, its recipes and the plain manifests: rendered, validated with a real API server, and consistent.
+//! The chart, its recipes and the plain manifests: rendered, validated with a real API server, and
+//! consistent.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeSet;
@@ -20,7 +21,8 @@ fn read(path: &str) -> String {
     fs::read_to_string(repository().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// The directory of helm, kubectl and kubeconform. Calls [`skip`] and returns `None` if they cannot be built.
+/// The directory of helm, kubectl and kubeconform. Calls [`skip`] and returns `None` if they cannot
+/// be built.
 fn tools() -> Option<PathBuf> {
     let built = program::built_by("cluster/build.sh");
     built.map_err(|reason| skip(&reason)).ok()

@@ -1,5 +1,6 @@
-//! Every object that the chart can create, with the definitions of the projects that its kinds belong to: Gateway API,
-//! Prometheus operator, cert-manager, OpenShift. A real API server validates the objects.
+//! Every object that the chart can create, with the definitions of the projects that its kinds
+//! belong to: Gateway API, Prometheus operator, cert-manager, OpenShift. A real API server
+//! validates the objects.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeSet;

@@ -16,8 +16,8 @@ use serde_json::Value;
 
 /// Each belongs to one pod for ten seconds at full rate.
 const ADDRESSES: u16 = 2000;
-/// Time from the last packet of a flow to its export: a probe waits for as long after the end of a connection.
-/// Watch events of a loaded machine arrive meanwhile.
+/// Time from the last packet of a flow to its export: a probe waits for as long after the end of a
+/// connection. Watch events of a loaded machine arrive meanwhile.
 const EXPORT_DELAY: Duration = Duration::from_secs(5);
 /// Flows of one certain sender without which the test shows little.
 const MIN_CERTAIN: u32 = 400;

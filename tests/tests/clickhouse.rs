@@ -1,4 +1,5 @@
-//! Records from the collector into ClickHouse's engine, its views, and the queries of `deploy/clickhouse/`.
+//! Records from the collector into ClickHouse's engine, its views, and the queries of
+//! `deploy/clickhouse/`.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use kipfix_tests::collector::{flow, now};
@@ -254,8 +255,8 @@ fn the_table_and_the_view_of_a_topic_store_every_record_once() {
     let text = read("kafka.sql");
     let begin = text.find("ENGINE = Kafka").unwrap();
     let end = begin + text[begin..].find(';').unwrap();
-    // The engine in the test reads a topic on request, not in the background. So a request moves the rows of the topic to
-    // a table that keeps nothing, from which the view takes them.
+    // The engine in the test reads a topic on request, not in the background. So a request moves
+    // the rows of the topic to a table that keeps nothing, from which the view takes them.
     server.execute(&format!("{}ENGINE = Null{}", &text[..begin], &text[end..]));
     let schema = concat!(
         env!("CARGO_MANIFEST_DIR"),

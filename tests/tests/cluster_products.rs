@@ -1,5 +1,5 @@
-//! Attribution of objects as products create them: k3s, Spark, Volcano, JobSet, Multus, Flannel, Calico. With a
-//! real API server; each test has its own namespace and addresses.
+//! Attribution of objects as products create them: k3s, Spark, Volcano, JobSet, Multus, Flannel,
+//! Calico. With a real API server; each test has its own namespace and addresses.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::net::UdpSocket;

@@ -1,5 +1,5 @@
-//! Connection health from packets to metrics: two probes observe the same connections on both nodes,
-//! and the collector counts each of them once, with exact values.
+//! Connection health from packets to metrics: two probes observe the same connections on both
+//! nodes, and the collector counts each of them once, with exact values.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
 
 use std::fs::File;

@@ -1,5 +1,5 @@
-//! The connection table of the kernel as the source of translations: connections from before the probe,
-//! and more events than the kernel keeps for it.
+//! The connection table of the kernel as the source of translations: connections from before the
+//! probe, and more events than the kernel keeps for it.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::fs::File;
@@ -60,7 +60,8 @@ impl Node {
         }
         node.run("sysctl -qw net.ipv4.ip_forward=1");
         node.run("iptables -w -t nat -A POSTROUTING -s 10.1.1.0/24 -j MASQUERADE --random-fully");
-        // Instead of 30 s: a loaded machine may take longer to send the flood and to read the table.
+        // Instead of 30 s: a loaded machine may take longer to send the flood and to read the
+        // table.
         node.run("sysctl -qw net.netfilter.nf_conntrack_udp_timeout=600");
         Self {
             pod,

@@ -1,5 +1,5 @@
-//! Attribution with objects as distributions and network plugins create them, with a real API server. Each test has
-//! its own namespace and addresses.
+//! Attribution with objects as distributions and network plugins create them, with a real API
+//! server. Each test has its own namespace and addresses.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use kipfix_tests::api_server::ApiServer;
@@ -302,8 +302,8 @@ fn the_address_of_a_node_has_the_ports_of_the_load_balancers_that_use_it() {
         return;
     };
     admin.create(objects::node("edge").node_address("InternalIP", "10.55.9.1"));
-    // k3s: the address of the Service is the node's, where a pod has its port. kube-proxy translates before that
-    // port.
+    // k3s: the address of the Service is the node's, where a pod has its port. kube-proxy
+    // translates before that port.
     let balancer = admin.create(objects::workload("DaemonSet", ns, "svclb-traefik"));
     let pod = long_running_pod(ns, "svclb-traefik-x", "edge", &["10.55.0.2"]).owned_by(&balancer);
     admin.create(pod.host_port(80, 80, "TCP"));

@@ -40,8 +40,8 @@ fn every_capture_of_the_corpus_is_explained_to_its_end() {
     for capture in captures() {
         let dump = explained(&capture);
         let name = capture.display();
-        // What the flow log has, the dump has, but for records that waited for their template, and those of
-        // Messages that the decoder takes no record of.
+        // What the flow log has, the dump has, but for records that waited for their template, and
+        // those of Messages that the decoder takes no record of.
         let log = program::text(collector().arg("--read").arg(&capture).args([
             "--kubernetes",
             "off",
@@ -70,8 +70,9 @@ fn tshark_sees_the_same_octets_and_packets() {
         skip("tshark is not installed");
         return;
     }
-    // Biflow records (whose way back tshark names as the way there), datagrams that tshark does not read to
-    // their end, and Messages whose sequence numbers fall, after which templates are not used, stay out.
+    // Biflow records (whose way back tshark names as the way there), datagrams that tshark does not
+    // read to their end, and Messages whose sequence numbers fall, after which templates are not
+    // used, stay out.
     let other = [
         "biflow",
         "ipfix_vmware_vds",

@@ -246,7 +246,8 @@ fn a_client_that_does_not_read_loses_records_and_the_others_do_not() {
     let mut fast = Follower::new(&collector, "&filter=dst.name%20%3D%3D%20%22office%22");
     followers(&collector, 2);
     collector.attribute(&flow(WEB, WEB));
-    // 8000 records per second at most, below the rate limit, and not before the fast client has read the others.
+    // 8000 records per second at most, below the rate limit, and not before the fast client has
+    // read the others.
     let record = flow(WEB, OFFICE);
     for _ in 0..RECORDS / 400 {
         let before = std::time::Instant::now();

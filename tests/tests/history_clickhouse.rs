@@ -1,4 +1,5 @@
-//! `--history clickhouse=URL`: the API answers from ClickHouse's engine what the ring answers for the same records.
+//! `--history clickhouse=URL`: the API answers from ClickHouse's engine what the ring answers for
+//! the same records.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -231,8 +232,8 @@ fn edges_are_those_of_the_ring_for_every_grouping_and_filter() {
     pair.stop();
 }
 
-/// The values of connection health of an edge, without the shortest round-trip time, which the tables
-/// do not have.
+/// The values of connection health of an edge, without the shortest round-trip time, which the
+/// tables do not have.
 fn health(values: &Value) -> Value {
     let mut health = values.clone();
     let members = health.as_object_mut().unwrap();

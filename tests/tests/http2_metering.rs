@@ -1,5 +1,5 @@
-//! Requests of HTTP/2 and gRPC to real servers, counted by the probe and the collector, against the logs
-//! of the servers.
+//! Requests of HTTP/2 and gRPC to real servers, counted by the probe and the collector, against the
+//! logs of the servers.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::path::Path;
@@ -77,8 +77,8 @@ server.start()
 server.wait_for_termination()
 ";
 
-/// A client: calls with each status on several connections, some at the same time, and one of an unknown
-/// method.
+/// A client: calls with each status on several connections, some at the same time, and one of an
+/// unknown method.
 const GRPC_CLIENT: &str = "
 import concurrent.futures, grpc
 def status(call):

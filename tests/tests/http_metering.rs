@@ -1,5 +1,5 @@
-//! HTTP requests of curl to a server, counted by the probe and the collector, against the server's own
-//! log.
+//! HTTP requests of curl to a server, counted by the probe and the collector, against the server's
+//! own log.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::process::Stdio;
@@ -65,7 +65,8 @@ fn requests_are_counted_as_the_server_logs_them() {
     program::wait_for_tcp(serving.pid(), PORT);
     let (probe, collector) = setting.start();
 
-    // Returns the time from each request to the first octet of its response, in total, microseconds.
+    // Returns the time from each request to the first octet of its response, in total,
+    // microseconds.
     let curl = |arguments: &[&str]| -> f64 {
         let mut command = setting.client.command("curl -s --max-time 60 -o /dev/null");
         command.args(["-w", "%{stderr}%{time_pretransfer} %{time_starttransfer}\n"]);
@@ -120,8 +121,8 @@ fn requests_are_counted_as_the_server_logs_them() {
     let flows = std::fs::read_to_string(path("flows")).unwrap();
     assert!(!flows.contains("secret"), "{flows}");
     let records = setting.records(requests);
-    // A response takes the delay of the server at least, and no longer than for curl. That of the upload has another
-    // begin for curl.
+    // A response takes the delay of the server at least, and no longer than for curl. That of the
+    // upload has another begin for curl.
     let others = records
         .iter()
         .filter(|r| r["httpRequestTarget"] != "/{id}/b");

@@ -121,7 +121,8 @@ fn two_observers(network: Network) {
     let log = folder.path().join("flows.json");
     let cluster = Cluster::new(network);
 
-    // The collector is on node-b: the export of node-a's probe crosses the eth0 that both probes see.
+    // The collector is on node-b: the export of node-a's probe crosses the eth0 that both probes
+    // see.
     let collector = Running::start(
         cluster
             .node_b
@@ -206,7 +207,8 @@ fn two_observers(network: Network) {
             scrape.sum("kipfix_bytes_total", &back),
         ]
     };
-    // Until idle, lingering and active timeouts have passed, and the records are on the wire and decided.
+    // Until idle, lingering and active timeouts have passed, and the records are on the wire and
+    // decided.
     let (mut last, mut kernel) = (Scrape::default(), Default::default());
     let mut want = [0; 2];
     program::eventually(program::PATIENCE, || {

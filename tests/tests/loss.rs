@@ -1,4 +1,5 @@
-//! Loss between two nodes, by the observations of their probes: exactly what a router between them drops.
+//! Loss between two nodes, by the observations of their probes: exactly what a router between them
+//! drops.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::ops::RangeInclusive;
@@ -20,8 +21,8 @@ nodes:
 const OCTETS: u64 = 20_000_000;
 /// Datagrams that a side sends.
 const DATAGRAMS: u64 = 2000;
-/// Octets of the IP and TCP headers of a segment with data: with a timestamp, or with as many options as there can be. A
-/// segment can acknowledge others selectively.
+/// Octets of the IP and TCP headers of a segment with data: with a timestamp, or with as many
+/// options as there can be. A segment can acknowledge others selectively.
 const HEADERS: RangeInclusive<u64> = 20 + 32..=20 + 60;
 
 /// Serves connections that send and receive [`OCTETS`], and receives datagrams.
@@ -77,7 +78,8 @@ impl Network {
             node.run(&format!("ip addr add 10.99.{number}.1/24 dev eth0"));
             router.run(&format!("ip addr add 10.99.{number}.254/24 dev {port}"));
             node.run(&format!("ip route add default via 10.99.{number}.254"));
-            // What a node sends is captured before it is split, what it receives after some of it was joined.
+            // What a node sends is captured before it is split, what it receives after some of it
+            // was joined.
             node.run("ethtool -K eth0 tso on gso on gro on");
             router.run(&format!("ip link set {port} gso_max_segs 1"));
         }

@@ -1,5 +1,5 @@
-//! External peers have the names by which pods reach them: resolved by the C library, requested by curl
-//! and OpenSSL, through the masquerade of the node.
+//! External peers have the names by which pods reach them: resolved by the C library, requested by
+//! curl and OpenSSL, through the masquerade of the node.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::path::Path;

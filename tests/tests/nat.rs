@@ -1,5 +1,5 @@
-//! Connections that a node translates are attributed to pods: by a probe that may capture and nothing
-//! else, and by one that may read the connection table of the kernel.
+//! Connections that a node translates are attributed to pods: by a probe that may capture and
+//! nothing else, and by one that may read the connection table of the kernel.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::collections::{HashMap, HashSet};
@@ -174,7 +174,8 @@ fn end(record: &Value, address: &str, port: &str) -> End {
     (value.to_owned(), record[port].as_u64().unwrap_or_default())
 }
 
-/// The records of requests and answers, by protocol and by source and destination before translation.
+/// The records of requests and answers, by protocol and by source and destination before
+/// translation.
 struct Requests(HashMap<(u64, End, End), Vec<Value>>);
 
 impl Requests {

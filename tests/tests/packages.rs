@@ -1,4 +1,5 @@
-//! What is installed on plain hosts: Debian packages, and systemd units with the one right that capturing takes.
+//! What is installed on plain hosts: Debian packages, and systemd units with the one right that
+//! capturing takes.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::path::{Path, PathBuf};

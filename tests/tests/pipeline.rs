@@ -117,8 +117,8 @@ fn in_is_out_plus_losses_from_packet_to_scrape() {
             + collector("records_unconfirmed")
             + collector("records_pending")
     );
-    // Families without a filter hold every octet and packet of the counted records: no pod here talks to
-    // one on its own node, so nothing was left out.
+    // Families without a filter hold every octet and packet of the counted records: no pod here
+    // talks to one on its own node, so nothing was left out.
     assert_eq!(collector("records_not_counted_total"), 0);
     let octets = probe("record_bytes_total");
     for family in ["kipfix_bytes_total", "kipfix_node_bytes_total"] {

@@ -81,7 +81,8 @@ fn shape(line: &str) -> String {
     shape.trim().to_owned()
 }
 
-/// Checks that the documented lines, except `…`, have the shapes of lines of the output, in its order.
+/// Checks that the documented lines, except `…`, have the shapes of lines of the output, in its
+/// order.
 fn assert_shown<'a>(shown: impl Iterator<Item = &'a str>, output: &str) {
     let shapes: Vec<String> = output.lines().map(shape).collect();
     let mut from = 0;
@@ -200,7 +201,8 @@ fn the_demo_prints_what_readme_shows() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/demo/demo.sh");
     let _turn = take_turn();
     let mut demo = Command::new(script);
-    // The demo calls cargo. Variables that cargo sets for a test would cause build scripts to run again.
+    // The demo calls cargo. Variables that cargo sets for a test would cause build scripts to run
+    // again.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         let of_this_test = [

@@ -1,5 +1,5 @@
-//! The collector in front of third-party tools: datagrams replicated unchanged, and records forwarded with
-//! names.
+//! The collector in front of third-party tools: datagrams replicated unchanged, and records
+//! forwarded with names.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::io::Read as _;
@@ -735,7 +735,8 @@ fn what_is_lost_on_the_way_is_counted() {
         let of = |name: &str| sum(scrape, &format!("target_records_{name}"), Some(port));
         of("sent_total") + of("lost_total") + of("waiting")
     };
-    // The targets receive records after the queue is empty, put them into Messages, and notice a refusal later.
+    // The targets receive records after the queue is empty, put them into Messages, and notice a
+    // refusal later.
     let (mut scrape, mut received) = (Scrape::default(), 0);
     eventually(PATIENCE, || {
         scrape = ours.scrape();

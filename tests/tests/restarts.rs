@@ -1,7 +1,8 @@
-//! Probe and collector are stopped and restarted under load, over UDP, TCP and TLS. The counters match the losses.
+//! Probe and collector are stopped and restarted under load, over UDP, TCP and TLS. The counters
+//! match the losses.
 //!
-//! Each datagram of the load is a flow of one packet with 30 octets, so records, packets and octets can be
-//! compared. No records are pending between the phases. Every phase has its own balance.
+//! Each datagram of the load is a flow of one packet with 30 octets, so records, packets and octets
+//! can be compared. No records are pending between the phases. Every phase has its own balance.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::path::{Path, PathBuf};
@@ -38,8 +39,8 @@ fn the_counters_match_the_losses_when_either_side_restarts_under_load() {
     let folder = tempfile::tempdir().unwrap();
     let mut stage = Stage::new(folder.path());
 
-    // A graceful shutdown: the collector reads the records of its exporters. Later records are pending for the next
-    // collector over TCP and TLS.
+    // A graceful shutdown: the collector reads the records of its exporters. Later records are
+    // pending for the next collector over TCP and TLS.
     let [udp, streams @ ..] = stage.during(|stage| {
         stage.collectors(|way| way.running.take().unwrap().terminate());
         sleep(OUTAGE);
@@ -70,8 +71,9 @@ fn the_counters_match_the_losses_when_either_side_restarts_under_load() {
     udp.assert_lost_during_outage("killed");
     stage.assert_udp_is_reported("killed");
 
-    // Killed at any time: records that its host had acknowledged and it had not logged are in no counter. After a reset,
-    // records that were acknowledged since the last query of the probe are counted as lost. Each is one burst at most.
+    // Killed at any time: records that its host had acknowledged and it had not logged are in no
+    // counter. After a reset, records that were acknowledged since the last query of the probe are
+    // counted as lost. Each is one burst at most.
     let [udp, streams @ ..] = stage.during(|stage| {
         stage.collectors(|way| way.running.take().unwrap().kill());
         sleep(OUTAGE);
@@ -87,8 +89,8 @@ fn the_counters_match_the_losses_when_either_side_restarts_under_load() {
     udp.assert_lost_during_outage("killed at any time");
     stage.assert_udp_is_reported("killed at any time");
 
-    // The probe is killed: the records that it counted as sent have been read, and those in its kernel are still
-    // delivered, so the collectors count no losses.
+    // The probe is killed: the records that it counted as sent have been read, and those in its
+    // kernel are still delivered, so the collectors count no losses.
     let before = stage.settled();
     let load = stage.load();
     stage.wait_for_load(&before);
@@ -182,7 +184,8 @@ impl Balance {
         assert_eq!(self.logged, self.sent, "{what}: {self:?}");
     }
 
-    /// A host reports a closed UDP port about once per second, so the probe counts fewer losses than there are.
+    /// A host reports a closed UDP port about once per second, so the probe counts fewer losses
+    /// than there are.
     fn assert_lost_during_outage(&self, what: &str) {
         assert_eq!(self.received, self.sent + self.lost, "{what}: {self:?}");
         assert!(self.lost > 0, "{what}: {self:?}");
@@ -198,7 +201,8 @@ impl Stage {
             let name = namespace.name();
             netns::run(&format!("ip -n {name} addr add {address} dev eth0"));
         }
-        // The load goes to an unused address: hosts limit the rate of refusals, and those for the collectors matter.
+        // The load goes to an unused address: hosts limit the rate of refusals, and those for the
+        // collectors matter.
         netns::run(&format!(
             "ip -n {} neigh add {UNUSED} lladdr 02:00:00:00:00:09 dev eth0 nud permanent",
             near.name()
@@ -308,8 +312,8 @@ impl Stage {
         last
     }
 
-    /// The losses over UDP are the exported records in the options data of the probe minus the records of the
-    /// collectors. The current collector has both.
+    /// The losses over UDP are the exported records in the options data of the probe minus the
+    /// records of the collectors. The current collector has both.
     fn assert_udp_is_reported(&self, what: &str) {
         let (mut reported, mut sent) = (0, 0);
         let is_equal = || {

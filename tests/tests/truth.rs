@@ -1,5 +1,5 @@
-//! Captures with known truth, metered by the probe, received by nfcapd and by our collector: every flow
-//! has its packets and octets, exactly.
+//! Captures with known truth, metered by the probe, received by nfcapd and by our collector: every
+//! flow has its packets and octets, exactly.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeMap;
@@ -100,8 +100,9 @@ fn nfcapd_and_our_collector_get_exactly_what_the_probe_metered() {
     through_both(&path, &truth.flows, "traffic made here");
 }
 
-/// Sends a capture's records to nfcapd and to our collector and compares both with the truth. A sink receives the
-/// datagrams for nfcapd, which gets them as fast as it reads: its socket buffer may be small.
+/// Sends a capture's records to nfcapd and to our collector and compares both with the truth. A
+/// sink receives the datagrams for nfcapd, which gets them as fast as it reads: its socket buffer
+/// may be small.
 fn through_both(path: &Path, truth: &Flows, what: &str) {
     let (sink, nfcapd) = (Sink::start(), Nfcapd::start());
     let ours = Collector::start(&["--kubernetes", "off", "--receive-buffer", "64MiB"]);

@@ -108,8 +108,8 @@ impl DetailParts {
         self.has(Part::Interfaces)
     }
 
-    /// True if a record that has nothing but traffic has one of them. It has neither names nor an outer header, and its
-    /// Services are endpoints themselves.
+    /// True if a record that has nothing but traffic has one of them. It has neither names nor an
+    /// outer header, and its Services are endpoints themselves.
     #[must_use]
     pub const fn are_in_traffic(self) -> bool {
         let absent =
@@ -194,7 +194,8 @@ impl Detail {
         detail
     }
 
-    /// Sets the parts of a record. In place: a detail is large, and every record with details needs one.
+    /// Sets the parts of a record. In place: a detail is large, and every record with details needs
+    /// one.
     pub(super) fn fill(
         &mut self,
         record: &DecidedRecord<'_>,
@@ -248,7 +249,8 @@ impl Detail {
         if parts.has(Part::Encapsulation) {
             self.encapsulation = extras.tunnel_type;
         }
-        // Class of service, interfaces, AS numbers and state are those of the record's own direction.
+        // Class of service, interfaces, AS numbers and state are those of the record's own
+        // direction.
         if parts.has(Part::TcpEnd) && flow.is_forward() {
             self.tcp_connection_state = extras.tcp_connection_state;
         }

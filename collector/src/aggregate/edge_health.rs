@@ -1,7 +1,7 @@
 //! Connection health of edges: counts and observed times since the last drain.
 //!
-//! Only edges with health have an entry, and it is apart from their traffic, so that records without
-//! health cost nothing.
+//! Only edges with health have an entry, and it is apart from their traffic, so that records
+//! without health cost nothing.
 
 use std::hash::BuildHasher;
 

@@ -2,8 +2,8 @@
 //!
 //! A record costs one access to a table whose entries share a line of the processor's cache with
 //! their key. The accesses of a block of records are made together, so that their cache misses
-//! overlap. If a record has a detail that an active family needs, its edge is a pair of endpoints with
-//! that detail. These edges and connection health are in tables of their own.
+//! overlap. If a record has a detail that an active family needs, its edge is a pair of endpoints
+//! with that detail. These edges and connection health are in tables of their own.
 
 mod batch;
 mod detailed;
@@ -27,8 +27,8 @@ use crate::pipeline::Measures;
 /// Slots of a new table, a power of two.
 const INITIAL_SLOTS: usize = 1 << 10;
 
-/// Source and destination of an edge, plus one, so that 0 is an empty slot. In the table of health, it
-/// can also be [`DETAILED`] and the number of a [`DetailedEdge`].
+/// Source and destination of an edge, plus one, so that 0 is an empty slot. In the table of health,
+/// it can also be [`DETAILED`] and the number of a [`DetailedEdge`].
 type Key = u64;
 
 /// Marks the key of an edge with a detail: no endpoint has this id.
@@ -143,8 +143,8 @@ struct SlotSums {
 }
 
 impl SlotSums {
-    /// Adds a flow. False if a sum of connections or flows would be more than `u32::MAX`: nothing was
-    /// added.
+    /// Adds a flow. False if a sum of connections or flows would be more than `u32::MAX`: nothing
+    /// was added.
     #[inline]
     fn try_add(&mut self, measures: &Measures) -> bool {
         let connections = u32::try_from(measures.connections).ok();
@@ -200,8 +200,8 @@ impl EdgeTable {
         key.wrapping_add(1)
     }
 
-    /// Adds to an edge. False if the edge is new and the table full, or if a sum would be too large:
-    /// nothing was added, and the table must be drained first.
+    /// Adds to an edge. False if the edge is new and the table full, or if a sum would be too
+    /// large: nothing was added, and the table must be drained first.
     #[must_use]
     pub fn add(
         &mut self,
@@ -264,7 +264,8 @@ impl EdgeTable {
         }
     }
 
-    /// Reads the slot where a key should be, so that it is in the processor's cache when it is added to.
+    /// Reads the slot where a key should be, so that it is in the processor's cache when it is
+    /// added to.
     #[inline]
     fn touch(&self, key: Key) -> u64 {
         let mask = self.slots.len().wrapping_sub(1);

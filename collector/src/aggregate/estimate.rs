@@ -2,8 +2,8 @@
 //!
 //! The labels of each side are counted together: the number of distinct combinations that the
 //! endpoints of the inventory have. The maximum is the product over the sides, if every endpoint
-//! exchanges traffic with every other one, times the values of fields of the traffic. The filter of a
-//! family is not considered.
+//! exchanges traffic with every other one, times the values of fields of the traffic. The filter of
+//! a family is not considered.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;

@@ -123,17 +123,19 @@ pub enum RecordField {
     InputInterface,
     /// Interface through which the packets left the exporter: its name, else its ifIndex.
     OutputInterface,
-    /// Encapsulation of the packets on the wire: `vxlan`, `geneve`, `gre`, `ipip`, …; absent without a
-    /// tunnel.
+    /// Encapsulation of the packets on the wire: `vxlan`, `geneve`, `gre`, `ipip`, …; absent
+    /// without a tunnel.
     Encapsulation,
     /// What protects the packets: `esp`, `ah` or `wireguard`; absent if nothing was recognized.
     SecurityProtocol,
     /// How a TCP connection ended: `closed`, `reset`, `refused`, `unanswered`; `open` if it has
     /// not.
     TcpEnd,
-    /// Duration of the connection that the record reports, whole seconds; absent if it reports none.
+    /// Duration of the connection that the record reports, whole seconds; absent if it reports
+    /// none.
     ConnectionDuration,
-    /// Time between the first and the last packet of the record, whole seconds; absent if it does not report it.
+    /// Time between the first and the last packet of the record, whole seconds; absent if it does
+    /// not report it.
     FlowDuration,
 }
 

@@ -21,7 +21,8 @@ pub enum HealthCount {
     Reset,
     /// Closed connections.
     Closed,
-    /// Packets between two observed nodes, as the sending one observed them: of all protocols but TCP.
+    /// Packets between two observed nodes, as the sending one observed them: of all protocols but
+    /// TCP.
     SentPackets,
     /// Payload octets of TCP between two observed nodes, as the sending one observed them.
     SentBytes,

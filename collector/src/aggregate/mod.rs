@@ -2,8 +2,8 @@
 //!
 //! A record costs one access to an [`EdgeTable`]: its two endpoints are the key, and no text is
 //! touched. A scrape, or a full table, merges the edges into the [`SeriesTable`], whose families
-//! ([`Family`]) define the labels of an edge. Families are data: they come from presets and from the
-//! settings, and their labels and filters are written in the [`expression`] language.
+//! ([`Family`]) define the labels of an edge. Families are data: they come from presets and from
+//! the settings, and their labels and filters are written in the [`expression`] language.
 
 mod buckets;
 mod detail;

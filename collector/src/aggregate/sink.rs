@@ -176,7 +176,8 @@ impl EdgeSink {
         }
     }
 
-    /// True if an edge is counted with its detail. A detail is large: it is looked at only if few records have one.
+    /// True if an edge is counted with its detail. A detail is large: it is looked at only if few
+    /// records have one.
     #[inline]
     fn has_detail(&self, edge: &DetailedEdge) -> bool {
         let details = self.needs.details;

@@ -103,15 +103,15 @@ impl Parameters {
     }
 }
 
-/// Recent records, as lines of JSON with the members of the flow log. The range is that of the times
-/// at which the collector decided them.
+/// Recent records, as lines of JSON with the members of the flow log. The range is that of the
+/// times at which the collector decided them.
 ///
 /// With `--history clickhouse=URL` and without `follow`, the records of the table, for any time: a
-/// biflow is a line for each direction, and the header `kipfix-source` is `clickhouse`. Otherwise it
-/// is `ring`, and the collector keeps a sample: up to 200 records per second and worker, for 10 minutes or until
-/// their memory is used. With `follow`, the answer has every record that arrives. A client that
-/// reads too slowly loses records. Their number is in a line `{"lostRecords":{…}}` after the last
-/// record before the loss.
+/// biflow is a line for each direction, and the header `kipfix-source` is `clickhouse`. Otherwise
+/// it is `ring`, and the collector keeps a sample: up to 200 records per second and worker, for 10
+/// minutes or until their memory is used. With `follow`, the answer has every record that arrives.
+/// A client that reads too slowly loses records. Their number is in a line `{"lostRecords":{…}}`
+/// after the last record before the loss.
 #[utoipa::path(
     get,
     path = "/api/v1/flows",

@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 
 use crate::history::Health;
 
-/// Connection health of an edge. Absent if no record of the edge had any: those of probes have that of
-/// TCP.
+/// Connection health of an edge. Absent if no record of the edge had any: those of probes have that
+/// of TCP.
 #[derive(Serialize, ToSchema)]
 pub(super) struct HealthJson {
     /// Retransmitted packets.

@@ -94,8 +94,8 @@ struct StatusJson {
 #[derive(Default, Serialize, ToSchema)]
 struct HistoryJson {
     /// What answers queries for edges: `ring` is the memory of this collector, `prometheus` an
-    /// engine that has the series of all collectors, `clickhouse` one that has their records, `none`
-    /// if there is no history.
+    /// engine that has the series of all collectors, `clickhouse` one that has their records,
+    /// `none` if there is no history.
     source: &'static str,
     /// The time that is covered, by length of the intervals. For an engine: the time that the page
     /// offers.

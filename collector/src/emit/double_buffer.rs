@@ -1,6 +1,6 @@
-//! A queue between pipelines and one consumer thread: two buffers that grow up to a bound. Producers fill one while the
-//! consumer empties the other, so a producer takes one lock for everything that it has collected, and the consumer only
-//! to exchange the buffers.
+//! A queue between pipelines and one consumer thread: two buffers that grow up to a bound.
+//! Producers fill one while the consumer empties the other, so a producer takes one lock for
+//! everything that it has collected, and the consumer only to exchange the buffers.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,8 @@ pub(super) trait Batch: Default {
     fn len(&self) -> usize;
     /// What they take of the bound.
     fn size(&self) -> usize;
-    /// Appends items from the front of `more` as long as the size stays within `bound`. Returns their number.
+    /// Appends items from the front of `more` as long as the size stays within `bound`. Returns
+    /// their number.
     fn append(&mut self, more: &Self, bound: usize) -> usize;
 
     fn is_empty(&self) -> bool {
@@ -39,7 +40,8 @@ pub(super) struct DoubleBuffer<T> {
 struct Filling<T> {
     batch: T,
     is_closed: bool,
-    /// The size that the consumer waits for; [`BUSY`] if it does not wait. A notification is a system call.
+    /// The size that the consumer waits for; [`BUSY`] if it does not wait. A notification is a
+    /// system call.
     awaited_size: usize,
 }
 
@@ -65,8 +67,8 @@ impl<T: Batch> DoubleBuffer<T> {
         lock(&self.filling)
     }
 
-    /// Adds what there is room for, or all of it after a wait. `on_added` gets the number of items added before the
-    /// consumer can see them; the last ones of `more` are those without room.
+    /// Adds what there is room for, or all of it after a wait. `on_added` gets the number of items
+    /// added before the consumer can see them; the last ones of `more` are those without room.
     pub(super) fn push(&self, more: &T, policy: OverflowPolicy, on_added: impl FnOnce(usize)) {
         let mut filling = self.lock();
         while policy == OverflowPolicy::Block
@@ -119,8 +121,8 @@ impl<T: Batch> DoubleBuffer<T> {
         filling
     }
 
-    /// Exchanges what was added for an empty batch, after a wait of at most `timeout` for the first item. False if the
-    /// queue is closed and empty.
+    /// Exchanges what was added for an empty batch, after a wait of at most `timeout` for the first
+    /// item. False if the queue is closed and empty.
     pub(super) fn swap(&self, empty: &mut T, timeout: Duration) -> bool {
         let mut filling = self.await_size(self.lock(), 1, timeout);
         std::mem::swap(&mut filling.batch, empty);
@@ -138,8 +140,8 @@ impl<T: Batch> DoubleBuffer<T> {
     }
 }
 
-/// Held by the consumer thread. When that ends, for whatever reason, producers no longer wait for it, and the process is
-/// asked to stop.
+/// Held by the consumer thread. When that ends, for whatever reason, producers no longer wait for
+/// it, and the process is asked to stop.
 pub(super) struct ConsumerGuard<'a, T: Batch>(pub(super) &'a DoubleBuffer<T>, pub(super) Stop);
 
 impl<T: Batch> Drop for ConsumerGuard<'_, T> {

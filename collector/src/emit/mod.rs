@@ -1,5 +1,6 @@
-//! Emit: records and datagrams for others. [`flow_log`] writes records as lines, [`forward`] sends records with their
-//! enrichment as IPFIX and, by [`delivery`], to [`kafka`] and [`clickhouse`], [`replicate`] sends datagrams as they were received.
+//! Emit: records and datagrams for others. [`flow_log`] writes records as lines, [`forward`] sends
+//! records with their enrichment as IPFIX and, by [`delivery`], to [`kafka`] and [`clickhouse`],
+//! [`replicate`] sends datagrams as they were received.
 
 mod authority;
 pub mod clickhouse;

@@ -1,7 +1,8 @@
 //! `--compare`: what `netflow_parser`, a widely embedded decoder, makes of the same datagrams.
 //!
-//! Both read every datagram from its beginning, so that neither depends on the other. Records are compared in their
-//! order, and values in that of the template: by their octets, or as text where the octets differ in zeros only.
+//! Both read every datagram from its beginning, so that neither depends on the other. Records are
+//! compared in their order, and values in that of the template: by their octets, or as text where
+//! the octets differ in zeros only.
 
 use std::collections::VecDeque;
 use std::io::Write as _;

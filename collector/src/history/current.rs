@@ -8,8 +8,8 @@ use super::interval::{EdgeKey, Interval};
 use super::measures::{Health, Stored};
 use crate::pipeline::Measures;
 
-/// Edges of the current interval. Connection health is apart from the traffic, because few edges may
-/// have it.
+/// Edges of the current interval. Connection health is apart from the traffic, because few edges
+/// may have it.
 #[derive(Debug)]
 pub(super) struct CurrentInterval {
     /// Milliseconds since the epoch.
@@ -111,8 +111,8 @@ impl<V: Stored> EdgeMap<V> {
     /// Octets of an edge, with one octet of the table itself.
     const EDGE_OCTETS: usize = size_of::<(EdgeKey, V)>() + 1;
 
-    /// Creates a table that needs at most `octets`: its size is a power of two, and one eighth of it
-    /// stays empty.
+    /// Creates a table that needs at most `octets`: its size is a power of two, and one eighth of
+    /// it stays empty.
     fn new(octets: usize) -> Self {
         let places = (octets / Self::EDGE_OCTETS).max(64);
         let places = places.checked_next_power_of_two().map_or(places, |next| {

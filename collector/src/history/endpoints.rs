@@ -78,8 +78,8 @@ impl EndpointTable {
         (table.octets <= max_octets).then_some(table)
     }
 
-    /// The slot of an endpoint, which is kept if it is new for the interval that begins at `begin`. [`OTHER`]
-    /// if there is no room.
+    /// The slot of an endpoint, which is kept if it is new for the interval that begins at `begin`.
+    /// [`OTHER`] if there is no room.
     pub(super) fn slot(&mut self, endpoint: StoredEndpoint, begin: u64) -> EndpointSlot {
         let hash = self.hasher.hash_one(&endpoint);
         let known = self
@@ -127,7 +127,8 @@ impl EndpointTable {
         }
     }
 
-    /// Removes the endpoints that no interval from `oldest_begin` on refers to. True if there were any.
+    /// Removes the endpoints that no interval from `oldest_begin` on refers to. True if there were
+    /// any.
     pub(super) fn remove_unused(&mut self, oldest_begin: u64) -> bool {
         let used = self.last_used.iter().zip(0..);
         let unused: Vec<EndpointSlot> = used

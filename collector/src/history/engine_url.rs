@@ -14,9 +14,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Values of `timeout`.
 const TIMEOUTS: Within<Span> = within(Span::SECOND, Span::from_secs(300));
 
-/// Parses a URL with the parameters that all engines have: `ca`, `cert`, `key` and `timeout`. `take` stores
-/// another parameter; it returns false if the name is unknown. `others` are its names, for errors.
-/// Returns the URL without parameters, and the settings of a client without authentication.
+/// Parses a URL with the parameters that all engines have: `ca`, `cert`, `key` and `timeout`.
+/// `take` stores another parameter; it returns false if the name is unknown. `others` are its
+/// names, for errors. Returns the URL without parameters, and the settings of a client without
+/// authentication.
 pub(super) fn parse(
     text: &str,
     others: &str,

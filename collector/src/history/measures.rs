@@ -128,8 +128,8 @@ impl Stored for Health {
         };
     }
 
-    /// A number with a bit for each value that is not 0, then these values. Its octet is the only one
-    /// without durations.
+    /// A number with a bit for each value that is not 0, then these values. Its octet is the only
+    /// one without durations.
     fn write(&self, out: &mut Vec<u8>) {
         let values = || [self.rtt_min_microseconds].into_iter().chain(self.sums());
         let present = values().zip(0..).fold(0_u64, |bits, (value, at)| {

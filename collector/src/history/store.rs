@@ -47,7 +47,8 @@ pub struct HistoryCounts {
     pub intervals_discarded: u64,
     /// Additions to `other`, because the current interval was full.
     pub edges_other: u64,
-    /// Ends of drained edges that were replaced by `other`, because the table of endpoints was full.
+    /// Ends of drained edges that were replaced by `other`, because the table of endpoints was
+    /// full.
     pub endpoints_other: u64,
 }
 
@@ -82,8 +83,8 @@ impl History {
     /// Creates an empty history. `started` is the wall-clock time, milliseconds since the epoch.
     #[must_use]
     pub fn new(settings: HistorySettings, started: u64) -> Self {
-        // An eighth each for endpoints and for the traffic of the current interval, a sixteenth for its
-        // connection health. The rings share what these leave.
+        // An eighth each for endpoints and for the traffic of the current interval, a sixteenth for
+        // its connection health. The rings share what these leave.
         let part = settings.max_octets / 8;
         let begin = settings.rings.first().map_or(0, |r| r.begin_of(started));
         let current = CurrentInterval::new(begin, part, part / 2);

@@ -143,8 +143,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether an endpoint keeps an address that `other` has, too. A node that exists for a pod alone
-    /// (EKS Fargate) reports the address of the pod, which keeps it.
+    /// Whether an endpoint keeps an address that `other` has, too. A node that exists for a pod
+    /// alone (EKS Fargate) reports the address of the pod, which keeps it.
     pub(super) fn outranks(self, other: Self) -> bool {
         let is_pod_of_node = |pod: Self, node: Self| {
             (pod.kind, node.kind) == (EndpointKind::Pod, EndpointKind::Node)

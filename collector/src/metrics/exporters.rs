@@ -15,8 +15,8 @@ use prometheus::{GaugeVec, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::pipeline::RecordPolicy;
 
-/// A copy of what decoders know of an exporter: of one Observation Domain, or of those with the same
-/// address, id and version in several pipelines.
+/// A copy of what decoders know of an exporter: of one Observation Domain, or of those with the
+/// same address, id and version in several pipelines.
 #[derive(Clone, Debug)]
 pub struct ExporterReport {
     key: ExporterKey,
@@ -133,8 +133,8 @@ impl Exporters {
         }
     }
 
-    /// Notes which exporters sent records since `before`, the exporters of the drain before this one
-    /// at `now`, milliseconds since the epoch.
+    /// Notes which exporters sent records since `before`, the exporters of the drain before this
+    /// one at `now`, milliseconds since the epoch.
     pub fn note_activity(&mut self, before: &Self, now: u64) {
         for (key, exporter) in &mut self.by_key {
             let before = before.by_key.get(key);

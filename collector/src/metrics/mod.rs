@@ -1,7 +1,8 @@
-//! Self-metrics `kipfix_collector_*`. Pipelines and queues keep plain integers; a scrape copies them here.
+//! Self-metrics `kipfix_collector_*`. Pipelines and queues keep plain integers; a scrape copies
+//! them here.
 //!
-//! `ARCHITECTURE.md` has the equations of each stage, which are true in every scrape: input = output +
-//! losses. Live, the drops of sockets are those that were last read.
+//! `ARCHITECTURE.md` has the equations of each stage, which are true in every scrape: input =
+//! output + losses. Live, the drops of sockets are those that were last read.
 
 mod api;
 mod decoder;

@@ -1,7 +1,7 @@
 //! A block of decoded flows on their way through the stages.
 //!
-//! Stages work on a block at a time, so that the memory accesses of its flows overlap instead of waiting for each
-//! other. The room of a block is reused.
+//! Stages work on a block at a time, so that the memory accesses of its flows overlap instead of
+//! waiting for each other. The room of a block is reused.
 
 use std::sync::Arc;
 
@@ -106,7 +106,8 @@ impl Block {
 
     /// Resolves the endpoints of all flows.
     pub(super) fn resolve(&mut self, resolver: &mut Resolver<'_>) {
-        // First the reads of all flows, which do not depend on each other, so that their cache misses overlap.
+        // First the reads of all flows, which do not depend on each other, so that their cache
+        // misses overlap.
         let mut touched = 0;
         for flow in &self.flows {
             let cache = &resolver.cache;

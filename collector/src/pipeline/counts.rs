@@ -9,7 +9,8 @@ use super::enrich::{Endpoints, TunnelUse};
 use super::flow::Flow;
 use crate::inventory::{EndpointKind, IndexSnapshot, NodeId};
 
-/// What became of records behind the decoder. A *direction* is a record, or the opposite direction of a biflow record.
+/// What became of records behind the decoder. A *direction* is a record, or the opposite direction
+/// of a biflow record.
 ///
 /// `records` + `reverse_directions` = `counted` + Σ `not_counted` + `unconfirmed` + `pending`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +27,8 @@ pub struct RecordCounts {
     pub ambiguous: u64,
     /// Records with an address in a pod CIDR that no pod has reported.
     pub unattributed: u64,
-    /// Records attributed to the outer packet of their tunnel, by the kind of the end that is not trusted.
+    /// Records attributed to the outer packet of their tunnel, by the kind of the end that is not
+    /// trusted.
     pub tunnel_untrusted: EnumMap<EndpointKind, u64>,
     /// Records decided before the initial Kubernetes list was complete.
     pub before_inventory: u64,
@@ -36,8 +38,9 @@ pub struct RecordCounts {
     pub held: u64,
     /// Of these, decided early because the room was needed.
     pub resolved_early: u64,
-    /// Directions left out for an observer that has not sent a Message since. They become [`Reason::OtherObserver`] when it
-    /// does, and [`Reason::ObserverLost`] when it is silent for too long.
+    /// Directions left out for an observer that has not sent a Message since. They become
+    /// [`Reason::OtherObserver`] when it does, and [`Reason::ObserverLost`] when it is silent for
+    /// too long.
     pub unconfirmed: u64,
     /// Directions pending now.
     pub pending: u64,

@@ -1,4 +1,5 @@
-//! Decide: a flow and its endpoints → a verdict. Every rule by which a flow is not counted is applied here, in order.
+//! Decide: a flow and its endpoints → a verdict. Every rule by which a flow is not counted is
+//! applied here, in order.
 
 use flowproto::{Address, protocol};
 
@@ -191,8 +192,8 @@ impl Decider<'_> {
         }
     }
 
-    /// The end of the packets at which the exporter is, if they are between two observed nodes, and both report what
-    /// is compared.
+    /// The end of the packets at which the exporter is, if they are between two observed nodes, and
+    /// both report what is compared.
     fn compared(&self, flow: &Flow, endpoints: &Endpoints, verdict: Verdict) -> Option<PathEnd> {
         let exporter = flow.node?;
         let now = self.now.monotonic_milliseconds;
@@ -241,8 +242,8 @@ impl Decider<'_> {
             && TrafficClass::between(source, destination) == TrafficClass::IntraNode
     }
 
-    /// True if the record is one of two that an exporter makes of the same packets, where they enter and where they
-    /// leave, and not the one that counts.
+    /// True if the record is one of two that an exporter makes of the same packets, where they
+    /// enter and where they leave, and not the one that counts.
     #[inline]
     fn is_other_direction(&self, flow: &FlowCriteria) -> bool {
         let Some(reported) = flow.reported_direction else {

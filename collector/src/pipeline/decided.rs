@@ -39,8 +39,8 @@ pub enum Reason {
     IntraNode,
     /// The record has neither octets nor packets.
     NoCounters,
-    /// The record has neither a source nor a destination address: frames that are not IP, or totals of
-    /// an application, a prefix or an AS.
+    /// The record has neither a source nor a destination address: frames that are not IP, or totals
+    /// of an application, a prefix or an AS.
     NoAddresses,
     /// `flow_direction`, `node_flow_direction` or the policy of its exporter excludes it.
     OtherDirection,
@@ -58,7 +58,8 @@ impl Verdict {
         self == Self::Counted
     }
 
-    /// True if the record is the one of its flow that others rely on, whether its families count it or not.
+    /// True if the record is the one of its flow that others rely on, whether its families count it
+    /// or not.
     #[must_use]
     pub const fn is_authoritative(self) -> bool {
         matches!(

@@ -1,8 +1,8 @@
 //! Decode: Messages and records from flowproto → flows with an exporter, a node and a time.
 //!
 //! [`Stages`] is the sink of the Collecting Process. It gathers flows in a block and processes the block when it is
-//! full, or at the end of a batch. If a sink needs the records as they were received, the flows of each are processed at
-//! once, because its octets are valid only until the next one.
+//! full, or at the end of a batch. If a sink needs the records as they were received, the flows of
+//! each are processed at once, because its octets are valid only until the next one.
 
 use flowproto::collector::{Fields, Message, RecordSink};
 use flowproto::{Address, FlowRecord, TrafficRecord};
@@ -85,8 +85,8 @@ impl<S: Sinks> RecordSink for Stages<S> {
         std::hint::black_box(self.cache.touch(source) ^ self.cache.touch(destination));
     }
 
-    // Inlined into the loop over the records of a Set, so that a record stays in registers and nothing is checked that
-    // its layout does not have.
+    // Inlined into the loop over the records of a Set, so that a record stays in registers and
+    // nothing is checked that its layout does not have.
     #[inline(always)]
     fn traffic(&mut self, record: &TrafficRecord) -> bool {
         self.count_traffic(record)

@@ -6,8 +6,8 @@
 //! the source.
 //!
 //! A node observed the packets if one of its exporters sent a Message at or after their end, or if
-//! Kubernetes reports a probe on it as Ready ([`Observers`]). So a probe that dies is noticed by the
-//! time of the packets.
+//! Kubernetes reports a probe on it as Ready ([`Observers`]). So a probe that dies is noticed by
+//! the time of the packets.
 //!
 //! | exporter's node | source's node | destination's node | the record |
 //! |---|---|---|---|

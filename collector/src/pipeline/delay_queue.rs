@@ -26,8 +26,9 @@ pub(super) struct Shared {
     pub(super) octets: usize,
 }
 
-/// Records in the order of their deadlines. When there are more octets than allowed, the sender that has most of them
-/// loses the record with its earliest deadline first, so that no sender displaces another.
+/// Records in the order of their deadlines. When there are more octets than allowed, the sender
+/// that has most of them loses the record with its earliest deadline first, so that no sender
+/// displaces another.
 #[derive(Debug)]
 pub(super) struct DelayQueue<T> {
     records: BTreeMap<Position, Entry<T>>,

@@ -9,8 +9,8 @@ use super::enrich::ClockSkew;
 use super::policy::{ExporterPolicies, ExporterPolicy};
 use crate::inventory::{IndexSnapshot, NodeId};
 
-/// The Original Exporter of records (RFC 7119), as its Messages and options data describe it. It travels with every
-/// record.
+/// The Original Exporter of records (RFC 7119), as its Messages and options data describe it. It
+/// travels with every record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Source address of the Messages.
@@ -47,9 +47,9 @@ impl Origin {
         }
     }
 
-    /// The node that it is on: by its name, else by the address that it reports, else by the address that it sends
-    /// from. A domain ID alone never identifies a node. `record_address` is 130 or 131 of a record, which is more
-    /// certain than an address of the Message.
+    /// The node that it is on: by its name, else by the address that it reports, else by the
+    /// address that it sends from. A domain ID alone never identifies a node. `record_address` is
+    /// 130 or 131 of a record, which is more certain than an address of the Message.
     pub(super) fn node(&self, index: &IndexSnapshot, record_address: Address) -> Option<NodeId> {
         let named = || {
             let name = Some(&*self.name).filter(|name| !name.is_empty());
@@ -102,7 +102,8 @@ impl Exporters {
         exporter.is_some_and(|exporter| exporter.revision == message.domain.revision)
     }
 
-    /// Takes the description of an exporter from a Message. An exporter that moves keeps its clock offset.
+    /// Takes the description of an exporter from a Message. An exporter that moves keeps its clock
+    /// offset.
     #[cold]
     pub(super) fn update(&mut self, message: &Message<'_>, policies: &ExporterPolicies) {
         let at = message.domain_index;

@@ -1,7 +1,8 @@
 //! One direction of a flow record, reduced to what the stages after the decoder need.
 //!
-//! A [`Flow`] is small, so that a block of them stays in the cache while it passes the stages. A biflow record
-//! (RFC 5103) becomes two flows, because its directions are attributed and counted on their own.
+//! A [`Flow`] is small, so that a block of them stays in the cache while it passes the stages. A
+//! biflow record (RFC 5103) becomes two flows, because its directions are attributed and counted on
+//! their own.
 
 use std::sync::Arc;
 
@@ -33,8 +34,9 @@ impl Measures {
         self.connections = self.connections.saturating_add(other.connections);
     }
 
-    /// The counters of a record's own direction. `connections` replaces 278 `newConnectionDeltaCount`
-    /// in a record that does not have it, unless an earlier record has counted its connection.
+    /// The counters of a record's own direction. `connections` replaces 278
+    /// `newConnectionDeltaCount` in a record that does not have it, unless an earlier record has
+    /// counted its connection.
     #[inline]
     fn forward(record: &FlowRecord, connections: u64) -> Self {
         let connections = match record.new_connection_delta_count {
@@ -49,7 +51,8 @@ impl Measures {
         }
     }
 
-    /// The counters of a record's traffic. `sampling` replaces the one that the record has. `connections` as for
+    /// The counters of a record's traffic. `sampling` replaces the one that the record has.
+    /// `connections` as for
     /// [`Self::forward`].
     #[inline]
     pub(super) fn of_traffic(record: &TrafficRecord, connections: u64) -> Self {
@@ -77,7 +80,8 @@ impl Measures {
 pub enum PathCount {
     /// Packets.
     Packets(u64),
-    /// Octets behind the headers of TCP. Both nodes count the same ones, even if a NIC joins or splits segments.
+    /// Octets behind the headers of TCP. Both nodes count the same ones, even if a NIC joins or
+    /// splits segments.
     Bytes(u64),
 }
 
@@ -101,8 +105,8 @@ pub struct Flow {
     pub time: TimeRange,
     /// What it counts.
     pub measures: Measures,
-    /// Octets behind the transport header, scaled by the sampling in force; `None` if the record does not
-    /// have them.
+    /// Octets behind the transport header, scaled by the sampling in force; `None` if the record
+    /// does not have them.
     pub transport_octets: Option<u64>,
     /// Node of the exporter, if that is a known node.
     pub node: Option<NodeId>,
@@ -166,7 +170,8 @@ impl TunnelEnds {
 /// record's own direction; [`Flow::sides`] has those of a flow.
 #[derive(Clone, Debug, Default)]
 pub struct FlowExtras {
-    /// Source and destination after network address translation; unspecified, and 0, where not carried.
+    /// Source and destination after network address translation; unspecified, and 0, where not
+    /// carried.
     pub translated: Option<[AddressAndPort; 2]>,
     /// 130 or 131, the address of the exporter as the record itself has it.
     pub exporter_address: Address,
@@ -189,7 +194,8 @@ pub struct FlowExtras {
     pub tcp_connection_state: ConnectionState,
     /// Duration of the connection that the record's own direction reports, whole seconds.
     pub connection_seconds: Option<u32>,
-    /// Time between the first and the last packet of the record's own direction, whole seconds. `None` if not reported.
+    /// Time between the first and the last packet of the record's own direction, whole seconds.
+    /// `None` if not reported.
     pub flow_seconds: Option<u32>,
 }
 

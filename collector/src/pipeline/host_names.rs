@@ -8,8 +8,8 @@ use flowproto::host_name::{HostName, ResponderName};
 use super::enrich::Endpoints;
 use super::flow::Initiator;
 
-/// The host names of source and destination. The responder has the name; if the initiator is unknown,
-/// the external endpoint, if there is exactly one.
+/// The host names of source and destination. The responder has the name; if the initiator is
+/// unknown, the external endpoint, if there is exactly one.
 #[must_use]
 pub fn host_names<'a>(
     name: Option<&'a ResponderName>,

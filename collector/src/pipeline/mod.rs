@@ -81,14 +81,14 @@ pub struct PipelineSettings {
     pub flow_direction: CountedDirection,
     /// Those of exporters on known nodes.
     pub node_flow_direction: CountedDirection,
-    /// When the collector started, monotonic milliseconds. `None` for savefiles: until their end a silent node may
-    /// still turn out to be observed.
+    /// When the collector started, monotonic milliseconds. `None` for savefiles: until their end a
+    /// silent node may still turn out to be observed.
     pub started_milliseconds: Option<u64>,
 }
 
 impl PipelineSettings {
-    /// True for the first seconds, in which Kubernetes has not necessarily listed all nodes and pods. Offline the list is
-    /// complete before the first record.
+    /// True for the first seconds, in which Kubernetes has not necessarily listed all nodes and
+    /// pods. Offline the list is complete before the first record.
     #[must_use]
     pub fn is_waiting_for_inventory(&self, now: Now) -> bool {
         self.is_within(self.inventory_wait_milliseconds, now)
@@ -120,7 +120,8 @@ pub struct PipelineContext {
 }
 
 impl PipelineContext {
-    /// A context without policies of exporters and networks of tunnels, in which no node is observed yet.
+    /// A context without policies of exporters and networks of tunnels, in which no node is
+    /// observed yet.
     #[must_use]
     pub fn new(store: Arc<SnapshotStore>, timeouts: ObserverTimeouts) -> Self {
         let nodes = store.load().index.node_bound();
@@ -441,7 +442,8 @@ impl<S: Sinks> Stages<S> {
             .add(decision.unconfirmed, &self.observers, &mut self.counts);
     }
 
-    /// How much is known now about which nodes are observed. Offline, nothing is certain before the end.
+    /// How much is known now about which nodes are observed. Offline, nothing is certain before the
+    /// end.
     fn stage(&self) -> Stage {
         let silence = self.observers.timeouts().silence_milliseconds();
         let is_warm_up = match self.settings.started_milliseconds {

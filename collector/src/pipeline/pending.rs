@@ -1,9 +1,10 @@
-//! Pending records: those whose endpoints the inventory does not know yet, and those whose authoritative observer is
-//! not known yet. They are processed again at their deadline, or earlier if the room is needed.
+//! Pending records: those whose endpoints the inventory does not know yet, and those whose
+//! authoritative observer is not known yet. They are processed again at their deadline, or earlier
+//! if the room is needed.
 //!
-//! A pending record keeps what its sinks will need: the flow, its exporter, and, if a sink needs the record as it was
-//! received, the decoded record and its octets with their template. Text is written when it is decided. Octets are the
-//! bound, and each sender has a share of it.
+//! A pending record keeps what its sinks will need: the flow, its exporter, and, if a sink needs
+//! the record as it was received, the decoded record and its octets with their template. Text is
+//! written when it is decided. Octets are the bound, and each sender has a share of it.
 
 use std::sync::{Arc, LazyLock};
 
@@ -174,8 +175,8 @@ impl<S: Sinks> Stages<S> {
         record.arrived.monotonic_milliseconds.saturating_add(wait)
     }
 
-    /// Decides the records for which there is no room. Names from options data are left out, since the decoder is at
-    /// work.
+    /// Decides the records for which there is no room. Names from options data are left out, since
+    /// the decoder is at work.
     pub(super) fn resolve_overflow(&mut self) {
         while let Some(record) = self.pending.pop_overflow() {
             self.counts.resolved_early = self.counts.resolved_early.wrapping_add(1);
@@ -183,8 +184,8 @@ impl<S: Sinks> Stages<S> {
         }
     }
 
-    /// Processes the records whose deadline has passed, and all of them when the initial Kubernetes list has become
-    /// complete.
+    /// Processes the records whose deadline has passed, and all of them when the initial Kubernetes
+    /// list has become complete.
     pub(super) fn resolve_expired(&mut self, decoder: &CollectingProcess) {
         if self.has_waited_for_list && !self.is_waiting_for_inventory() {
             self.has_waited_for_list = false;
@@ -217,7 +218,8 @@ impl<S: Sinks> Stages<S> {
         std::iter::from_fn(|| self.pending.pop()).collect()
     }
 
-    /// Finds the node of a record's exporter, which the inventory may not have known when the record arrived.
+    /// Finds the node of a record's exporter, which the inventory may not have known when the
+    /// record arrived.
     fn locate(&self, record: &mut PendingRecord) {
         let extras = record.extras.as_deref();
         let address = extras.map_or(Address::UNSPECIFIED, |extras| extras.exporter_address);

@@ -60,7 +60,8 @@ pub struct ExporterPolicy {
     pub records: RecordPolicy,
     /// The direction that counts; `None` as the settings for all exporters say.
     pub direction: Option<CountedDirection>,
-    /// One packet of this number was metered, whatever the exporter announces. The decoder applies it.
+    /// One packet of this number was metered, whatever the exporter announces. The decoder applies
+    /// it.
     pub sampling: Option<u32>,
     /// The same, if the exporter announces nothing. An announced 1:1 is not replaced.
     pub default_sampling: Option<u32>,
@@ -92,7 +93,8 @@ impl<T> ByNetwork<T> {
 }
 
 impl ExporterPolicies {
-    /// Creates the policies. Of several networks that contain an address, the longest prefix has its policy.
+    /// Creates the policies. Of several networks that contain an address, the longest prefix has
+    /// its policy.
     #[must_use]
     pub fn new(policies: impl IntoIterator<Item = (IpNet, ExporterPolicy)>) -> Self {
         Self {
@@ -110,8 +112,8 @@ impl ExporterPolicies {
         }
     }
 
-    /// The policy of an exporter that sends from `source_address` and reports `reported_address` for itself. The address
-    /// that it sends from is more certain.
+    /// The policy of an exporter that sends from `source_address` and reports `reported_address`
+    /// for itself. The address that it sends from is more certain.
     #[must_use]
     pub fn find(&self, source_address: Address, reported_address: Address) -> ExporterPolicy {
         let of = |address: Address| self.policies.find(address).copied();
@@ -121,8 +123,8 @@ impl ExporterPolicies {
             .unwrap_or_default()
     }
 
-    /// The elements that are read as others, of an exporter that sends from this address. A template is read
-    /// before the exporter can report another address.
+    /// The elements that are read as others, of an exporter that sends from this address. A
+    /// template is read before the exporter can report another address.
     #[must_use]
     pub fn aliases(&self, source_address: Address) -> ElementAliases {
         self.aliases

@@ -1,10 +1,11 @@
 //! The short cut of records of which only the traffic is needed: most records of most collectors.
 //!
-//! Such a record is not made into a [`Flow`](super::Flow) and does not pass the stages one by one. It is resolved,
-//! decided and counted at once, by the same rules: both endpoints come from the cache, and the decision is
+//! Such a record is not made into a [`Flow`](super::Flow) and does not pass the stages one by one.
+//! It is resolved, decided and counted at once, by the same rules: both endpoints come from the
+//! cache, and the decision is
 //! [`Decider::decide_packets`](super::decide::Decider). If anything about it is not plain, it takes the way of all other
-//! records: an endpoint that is not in the cache, is not certain or depends on the time or port; a decision that has to
-//! wait; a record that a sink needs as it was received.
+//! records: an endpoint that is not in the cache, is not certain or depends on the time or port; a
+//! decision that has to wait; a record that a sink needs as it was received.
 
 use flowproto::TrafficRecord;
 
@@ -17,8 +18,8 @@ use super::health::reports_connection;
 use super::policy::RecordPolicy;
 
 impl<S: Sinks> Stages<S> {
-    /// True if records of the Message at hand can be counted by their traffic. `have_health`: they can have the health of
-    /// a connection, too.
+    /// True if records of the Message at hand can be counted by their traffic. `have_health`: they
+    /// can have the health of a connection, too.
     pub(super) fn can_count_traffic(&self, have_health: bool) -> bool {
         self.sinks.need_traffic_only()
             && !(have_health && self.sinks.need_health())

@@ -1,5 +1,5 @@
-//! Records left out for an observer that is presumed to live: how many, until its next Message confirms them or its silence
-//! refutes them.
+//! Records left out for an observer that is presumed to live: how many, until its next Message
+//! confirms them or its silence refutes them.
 
 use super::counts::RecordCounts;
 use super::decided::Reason;
@@ -56,7 +56,8 @@ impl Unconfirmed {
         left_out.records = left_out.records.saturating_add(1);
     }
 
-    /// Settles the records of nodes that have sent a Message, or that are silent. At the end, all of them.
+    /// Settles the records of nodes that have sent a Message, or that are silent. At the end, all
+    /// of them.
     pub(super) fn settle(
         &mut self,
         observers: &Observers,

@@ -1,4 +1,5 @@
-//! The open connections, their limits, and the reasons for which connections were refused or have ended.
+//! The open connections, their limits, and the reasons for which connections were refused or have
+//! ended.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -88,13 +89,14 @@ pub struct Connections {
 struct Open {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
-    /// Connections that have not sent a Message yet, by number, so the oldest first. They are closed when a new one
-    /// needs the room.
+    /// Connections that have not sent a Message yet, by number, so the oldest first. They are
+    /// closed when a new one needs the room.
     without_message: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
 }
 
 impl Open {
-    /// Closes the oldest connection without a Message, from `address` if one is given. False if there is none.
+    /// Closes the oldest connection without a Message, from `address` if one is given. False if
+    /// there is none.
     fn displace(&mut self, address: Option<IpAddr>) -> bool {
         let mut candidates = self.without_message.iter();
         let oldest = candidates.find(|(_, (of, _))| address.is_none_or(|address| address == *of));
@@ -167,8 +169,8 @@ impl Connections {
         lock(&self.open)
     }
 
-    /// Adds a connection. Returns its number, and the notification by which it is closed as long as it has not sent a
-    /// Message; or `None` if it is refused, with the reason counted.
+    /// Adds a connection. Returns its number, and the notification by which it is closed as long as
+    /// it has not sent a Message; or `None` if it is refused, with the reason counted.
     pub(super) fn open_connection(
         &self,
         exporter: SocketAddr,

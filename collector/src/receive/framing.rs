@@ -1,7 +1,7 @@
 //! Splits the octets of a connection into Messages, by the length in each header (RFC 7011 §10.4).
 //!
-//! A Message that is complete in the octets just read is handed on in place. Only the beginning of an incomplete one is
-//! kept, which is at most 65,535 octets.
+//! A Message that is complete in the octets just read is handed on in place. Only the beginning of
+//! an incomplete one is kept, which is at most 65,535 octets.
 
 use std::ops::ControlFlow;
 

@@ -24,7 +24,8 @@ pub enum ListenUrl {
 pub struct TlsParameters {
     /// The files. The CA is that of the exporters' certificates.
     pub files: TlsFiles,
-    /// Names of which the exporter's certificate must be valid for one. If empty, every name is accepted.
+    /// Names of which the exporter's certificate must be valid for one. If empty, every name is
+    /// accepted.
     pub client_names: Vec<String>,
 }
 
@@ -58,7 +59,8 @@ impl ListenUrl {
         let ip: IpAddr = match url.host()? {
             Host::Ipv4(ip) => ip.into(),
             Host::Ipv6(ip) => ip.into(),
-            // For schemes that the URL standard does not define, an IPv4 address is parsed as a name.
+            // For schemes that the URL standard does not define, an IPv4 address is parsed as a
+            // name.
             Host::Domain(name) => name.parse().ok()?,
         };
         let address = SocketAddr::new(ip, url.port()?);

@@ -1,5 +1,6 @@
-//! Receive: octets of flow export from sockets ([`udp`], [`tcp`], [`tls`]) or files ([`savefile`]), and who may send
-//! them ([`senders`]). With several workers, [`steering`] gives each exporter one of them.
+//! Receive: octets of flow export from sockets ([`udp`], [`tcp`], [`tls`]) or files ([`savefile`]),
+//! and who may send them ([`senders`]). With several workers, [`steering`] gives each exporter one
+//! of them.
 //!
 //! What is received goes to an [`Ingest`], of which each receiving thread has one.
 
@@ -31,7 +32,8 @@ pub trait Ingest: Send {
     /// Takes the payload of a datagram from `exporter`.
     fn datagram(&mut self, exporter: SocketAddr, octets: &[u8], now: Now);
 
-    /// Takes an IPFIX Message of a connection. `connection` is a number that is never 0 and never used again after
+    /// Takes an IPFIX Message of a connection. `connection` is a number that is never 0 and never
+    /// used again after
     /// [`Self::close`].
     ///
     /// # Errors

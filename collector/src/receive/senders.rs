@@ -85,8 +85,8 @@ impl Senders {
         }
     }
 
-    /// True if an exporter at `address` may send. `is_node` returns whether a known node has the address. It is called only
-    /// if that matters.
+    /// True if an exporter at `address` may send. `is_node` returns whether a known node has the
+    /// address. It is called only if that matters.
     #[inline]
     pub fn allow(&self, address: IpAddr, is_node: impl FnOnce(Address) -> bool) -> bool {
         self.everyone || self.lists(address.into(), is_node)

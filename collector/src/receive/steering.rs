@@ -1,11 +1,13 @@
 //! The worker of each exporter, if the sockets of several workers share a port.
 //!
-//! The kernel's own selection is a hash of both addresses and ports. A few exporters may then all have one worker, and
-//! one exporter that sends from several ports has several, which do not share its options data. Therefore a filter of
-//! classic BPF, which needs no capability, selects the socket by the exporter's address: for the first exporters that of
-//! the worker with the fewest, for the others by a hash.
+//! The kernel's own selection is a hash of both addresses and ports. A few exporters may then all
+//! have one worker, and one exporter that sends from several ports has several, which do not share
+//! its options data. Therefore a filter of classic BPF, which needs no capability, selects the
+//! socket by the exporter's address: for the first exporters that of the worker with the fewest,
+//! for the others by a hash.
 //!
-//! Each new exporter of the first ones changes the filter. What another socket received before that is passed on.
+//! Each new exporter of the first ones changes the filter. What another socket received before that
+//! is passed on.
 
 mod filter;
 
@@ -22,7 +24,8 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::udp::UdpReceiver;
 
-/// Exporters that are distributed evenly. A hash is fair enough for more, and the filter stays short.
+/// Exporters that are distributed evenly. A hash is fair enough for more, and the filter stays
+/// short.
 const MAX_DISTRIBUTED: usize = 64;
 
 /// Distributes exporters over workers.
@@ -35,8 +38,9 @@ pub struct Steering {
 }
 
 impl Steering {
-    /// Installs the filter. `sockets` are those of all `workers`, worker after worker. None if there is nothing to
-    /// distribute, or if the kernel refuses the filter and keeps its own selection.
+    /// Installs the filter. `sockets` are those of all `workers`, worker after worker. None if
+    /// there is nothing to distribute, or if the kernel refuses the filter and keeps its own
+    /// selection.
     #[must_use]
     pub fn new(sockets: &[Arc<UdpReceiver>], workers: usize) -> Option<Self> {
         if workers < 2 || sockets.is_empty() {
@@ -57,8 +61,8 @@ impl Steering {
         }
     }
 
-    /// The worker of an exporter. A new one gets the worker with the fewest exporters. None: the one whose socket has
-    /// received the datagram.
+    /// The worker of an exporter. A new one gets the worker with the fewest exporters. None: the
+    /// one whose socket has received the datagram.
     fn assign(&self, exporter: IpAddr) -> Option<usize> {
         let mut distributed = lock(&self.distributed);
         if let Some((_, worker)) = distributed.iter().find(|(known, _)| *known == exporter) {
@@ -88,7 +92,8 @@ impl Steering {
     }
 }
 
-/// The workers that process the datagrams of exporters which a worker's sockets receive, except this worker.
+/// The workers that process the datagrams of exporters which a worker's sockets receive, except
+/// this worker.
 #[derive(Debug)]
 pub struct OtherWorkers<I> {
     own: usize,
@@ -164,7 +169,8 @@ mod tests {
             }
         }
 
-        /// Sends a datagram from a new port. Returns the worker whose socket received it, and the one that processes it.
+        /// Sends a datagram from a new port. Returns the worker whose socket received it, and the
+        /// one that processes it.
         fn send_from(&mut self, exporter: IpAddr) -> (usize, usize) {
             let port = self.sockets[0].local_address().port();
             let to = match exporter {

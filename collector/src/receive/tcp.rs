@@ -1,10 +1,10 @@
 //! Connections (RFC 7011 §10.4, §11.1): accepted within limits and read in turns.
 //!
-//! One thread reads all connections of its listeners and hands complete Messages to an [`Ingest`] of its own, so that
-//! datagrams and connections never wait for each other. A connection holds memory only for a Message that is not
-//! complete. A slow exporter delays no other: a handshake, and a Message that has begun, must be complete in time, and
-//! every connection reads a bounded number of octets in its turn. If the collector is slow, TCP makes the exporter
-//! wait.
+//! One thread reads all connections of its listeners and hands complete Messages to an [`Ingest`]
+//! of its own, so that datagrams and connections never wait for each other. A connection holds
+//! memory only for a Message that is not complete. A slow exporter delays no other: a handshake,
+//! and a Message that has begun, must be complete in time, and every connection reads a bounded
+//! number of octets in its turn. If the collector is slow, TCP makes the exporter wait.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -47,8 +47,8 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const SHUTDOWN_READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// On shutdown, time without a new connection after which a listener is closed.
 const ACCEPT_DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
-/// On shutdown, time without data after which a connection is closed. kipfix exporters poll every 250 ms, so they flush
-/// and close first.
+/// On shutdown, time without data after which a connection is closed. kipfix exporters poll every
+/// 250 ms, so they flush and close first.
 const SHUTDOWN_IDLE_TIMEOUT: Duration = Duration::from_millis(600);
 /// Maximum time to half-close a connection.
 const CLOSE_NOTIFY_TIMEOUT: Duration = Duration::from_millis(100);
@@ -62,8 +62,8 @@ pub struct StreamListener {
 }
 
 impl StreamListener {
-    /// Binds a socket. With `tls`, its connections are TLS. With `shared`, the sockets of several workers share the
-    /// port, and the kernel spreads the connections over them.
+    /// Binds a socket. With `tls`, its connections are TLS. With `shared`, the sockets of several
+    /// workers share the port, and the kernel spreads the connections over them.
     ///
     /// # Errors
     /// The address is in use, not an address of this host, or not permitted.
@@ -108,7 +108,8 @@ pub fn tls(url: &ListenUrl) -> Result<Option<Arc<ExporterTls>>, String> {
     }
 }
 
-/// Raises the limit of open files so that it allows `connections`, as far as permitted. Logs if it does not suffice.
+/// Raises the limit of open files so that it allows `connections`, as far as permitted. Logs if it
+/// does not suffice.
 pub fn raise_file_limit(connections: usize) {
     /// Files other than connections: sockets, logs, the Kubernetes API.
     const FD_HEADROOM: u64 = 128;
@@ -191,8 +192,8 @@ impl<I: Ingest + 'static> Thread<I> {
                     is_stopping = true;
                     continue;
                 }
-                // Connections in the backlog were acknowledged by the kernel, so they are accepted. Later ones are
-                // refused, and their exporters try another collector.
+                // Connections in the backlog were acknowledged by the kernel, so they are accepted.
+                // Later ones are refused, and their exporters try another collector.
                 () = sleep(ACCEPT_DRAIN_TIMEOUT), if is_stopping => {
                     SockRef::from(&socket).shutdown(Shutdown::Both).ok();
                     return;
@@ -281,8 +282,8 @@ impl<I: Ingest + 'static> Thread<I> {
             let turn = tokio::select! {
                 biased;
                 () = &mut stopped, if last_read.is_none() => {
-                    // Half-close: the exporter notices, sends what it has and closes, so that nothing is lost that
-                    // the kernel has acknowledged.
+                    // Half-close: the exporter notices, sends what it has and closes, so that
+                    // nothing is lost that the kernel has acknowledged.
                     let half_close = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context));
                     timeout(CLOSE_NOTIFY_TIMEOUT, half_close).await.ok();
                     last_read = Some(Instant::now() + SHUTDOWN_READ_TIMEOUT);

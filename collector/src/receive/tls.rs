@@ -1,5 +1,5 @@
-//! TLS for connections (RFC 7011 §11.1): the certificates of a listener, the names of exporters, and
-//! the reasons for which handshakes fail.
+//! TLS for connections (RFC 7011 §11.1): the certificates of a listener, the names of exporters,
+//! and the reasons for which handshakes fail.
 
 use std::io;
 use std::time::Instant;

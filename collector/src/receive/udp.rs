@@ -1,8 +1,8 @@
 //! UDP sockets (RFC 7011 §10.3): batches of datagrams, and the drops of the kernel.
 //!
-//! `recvmmsg` fills preallocated buffers that are large enough for any datagram, so nothing is truncated or allocated.
-//! The kernel's receive buffer absorbs stalls. A large one is requested, its size is read back, and a limit of the
-//! kernel is logged.
+//! `recvmmsg` fills preallocated buffers that are large enough for any datagram, so nothing is
+//! truncated or allocated. The kernel's receive buffer absorbs stalls. A large one is requested,
+//! its size is read back, and a limit of the kernel is logged.
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -19,8 +19,8 @@ use socket2::Socket;
 
 /// Maximum number of datagrams of one system call.
 const BATCH: usize = 64;
-/// Octets between the buffers of a batch. It is more than any UDP payload and not a multiple of a page, so that the
-/// beginnings of datagrams are spread over the sets of the processor's cache.
+/// Octets between the buffers of a batch. It is more than any UDP payload and not a multiple of a
+/// page, so that the beginnings of datagrams are spread over the sets of the processor's cache.
 const STRIDE: usize = 65_536 + 24 * 64;
 
 /// A bound socket.
@@ -36,8 +36,9 @@ pub struct UdpReceiver {
 }
 
 impl UdpReceiver {
-    /// Binds a socket of `worker` with a receive buffer of `receive_buffer_octets`, or less if the kernel limits it. With
-    /// `shared`, the sockets of several workers share the port, and the kernel keeps each exporter on one of them.
+    /// Binds a socket of `worker` with a receive buffer of `receive_buffer_octets`, or less if the
+    /// kernel limits it. With `shared`, the sockets of several workers share the port, and the
+    /// kernel keeps each exporter on one of them.
     ///
     /// # Errors
     /// The address is in use, not an address of this host, or not permitted.
@@ -106,8 +107,8 @@ impl UdpReceiver {
         self.drops.load(Ordering::Relaxed)
     }
 
-    /// Reads the drops from the kernel's table of UDP sockets. The control message with the same number comes only with
-    /// a later datagram that is not dropped.
+    /// Reads the drops from the kernel's table of UDP sockets. The control message with the same
+    /// number comes only with a later datagram that is not dropped.
     pub fn read_drops(&self) {
         let table = if self.local_address.is_ipv6() {
             "/proc/self/net/udp6"
@@ -155,8 +156,8 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// Receives up to a batch of datagrams without waiting, and hands each to `take`. Returns their number. Fewer than a
-    /// full batch means that the socket is empty.
+    /// Receives up to a batch of datagrams without waiting, and hands each to `take`. Returns their
+    /// number. Fewer than a full batch means that the socket is empty.
     ///
     /// # Errors
     /// The socket failed. An empty socket is not an error.

@@ -33,8 +33,8 @@ const DATAGRAM_OCTETS: f64 = 1500.0;
 /// On shutdown, what is in the sockets is read for this long at most.
 const SHUTDOWN_READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Receives from the exporters that may send, until the stop, then what is still in the sockets. Datagrams of exporters
-/// that have another worker go to that one.
+/// Receives from the exporters that may send, until the stop, then what is still in the sockets.
+/// Datagrams of exporters that have another worker go to that one.
 ///
 /// # Errors
 /// A socket or poll failed.
@@ -90,8 +90,8 @@ fn wait(sockets: &[Arc<UdpReceiver>], stop: &Stop) -> io::Result<()> {
     }
 }
 
-/// Adaptive receive batching: at high rates a short sleep is cheaper than a wake-up for every few datagrams, and records
-/// of a large batch cost less than those of a small one.
+/// Adaptive receive batching: at high rates a short sleep is cheaper than a wake-up for every few
+/// datagrams, and records of a large batch cost less than those of a small one.
 #[derive(Debug)]
 struct Pace {
     receive_delay: Option<Duration>,
@@ -120,8 +120,8 @@ impl Pace {
         }
     }
 
-    /// The delay before the next turn. None after a turn with more datagrams than a delay collects: while they were
-    /// processed, the next ones have arrived.
+    /// The delay before the next turn. None after a turn with more datagrams than a delay collects:
+    /// while they were processed, the next ones have arrived.
     fn delay(&self) -> Option<Duration> {
         let is_behind = self.latest > MAX_DATAGRAMS_BEFORE_DELAY;
         self.receive_delay.filter(|_| !is_behind)

@@ -3,8 +3,8 @@
 //! Each pipeline has a [`RecentSink`]. Without a client it keeps a sample of the records in a ring
 //! that all pipelines share: up to a number per second, which is all of them in a small cluster. A
 //! client that follows gets every record that its filter selects, through a queue of its own that
-//! is limited in octets. A pipeline never waits for a client: what has no room in the queue is lost,
-//! counted, and reported to the client.
+//! is limited in octets. A pipeline never waits for a client: what has no room in the queue is
+//! lost, counted, and reported to the client.
 
 mod bucket;
 mod follower;

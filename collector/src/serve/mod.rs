@@ -1,5 +1,5 @@
-//! Serve: what people and tools read. `/metrics`, `/livez` and `/readyz` over HTTP, and the same metrics on stdout after a
-//! savefile.
+//! Serve: what people and tools read. `/metrics`, `/livez` and `/readyz` over HTTP, and the same
+//! metrics on stdout after a savefile.
 
 mod exposition;
 pub mod info;

@@ -4,8 +4,8 @@ use kipfix_service::admin::Readiness;
 
 use super::Scrape;
 
-/// The readiness of the collector. It serves from what it has, and is not ready only while records wait for the initial
-/// Kubernetes list.
+/// The readiness of the collector. It serves from what it has, and is not ready only while records
+/// wait for the initial Kubernetes list.
 #[must_use]
 pub fn readiness(scrape: &Scrape) -> Readiness {
     let mut readiness = Readiness {

@@ -1,7 +1,7 @@
 //! A scrape: drains the edges of every pipeline, updates the self-metrics, and writes all families.
 //!
-//! A pipeline is locked only to exchange its edge table and to copy its counts. The edges become series, and all text is
-//! written, without that lock.
+//! A pipeline is locked only to exchange its edge table and to copy its counts. The edges become
+//! series, and all text is written, without that lock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -128,7 +128,8 @@ impl Scrape {
     /// Turns what the pipelines counted into series. Returns all counts.
     pub fn drain(&self) -> Arc<Totals> {
         let now = self.clock.now();
-        // Connections are read first, so that the Messages of a closed one are in the counts of its pipeline.
+        // Connections are read first, so that the Messages of a closed one are in the counts of its
+        // pipeline.
         let receive = self.receive_counts();
         let drained = self.drain_pipelines(now);
         self.series.expire(now);
@@ -175,8 +176,8 @@ impl Scrape {
 
     /// Replaces the metric families. Those that stay keep their series.
     ///
-    /// Edges are drained before and after, so that those of each table have what the families need at
-    /// its drain.
+    /// Edges are drained before and after, so that those of each table have what the families need
+    /// at its drain.
     pub fn replace_families(&self, families: &[Family]) {
         let needs = FamilyNeeds::of(families);
         self.set_needs(self.series.needs().and(needs));

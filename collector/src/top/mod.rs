@@ -1,5 +1,5 @@
-//! `kipfix-collector top`: the traffic of a cluster as a live table in the terminal, from the API of
-//! a collector. With `--once` it is printed as text.
+//! `kipfix-collector top`: the traffic of a cluster as a live table in the terminal, from the API
+//! of a collector. With `--once` it is printed as text.
 
 mod api;
 mod flags;

@@ -97,7 +97,8 @@ impl Collector {
             connections,
             steering,
         } = sockets;
-        // Offline, the process ends with its files: no client could read history and recent records.
+        // Offline, the process ends with its files: no client could read history and recent
+        // records.
         let history = settings.ring().filter(|_| is_live);
         let history = history.map(|ring| Arc::new(History::new(ring, clock::wall_milliseconds())));
         let recent = settings.recent_records_octets().filter(|_| is_live);

@@ -1,4 +1,5 @@
-//! Starts the inventory: the file, the Kubernetes watches, and the sources of external address enrichment.
+//! Starts the inventory: the file, the Kubernetes watches, and the sources of external address
+//! enrichment.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -23,8 +24,8 @@ const FILES_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval at which the completeness of the inventory is checked before a savefile is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The access to Kubernetes, if it is used. With savefiles it is used only if a kubeconfig is given, because the cluster
-/// in which the collector happens to run is unrelated to a savefile.
+/// The access to Kubernetes, if it is used. With savefiles it is used only if a kubeconfig is
+/// given, because the cluster in which the collector happens to run is unrelated to a savefile.
 pub(super) fn access(settings: &Settings) -> Result<Option<Access>, Failure> {
     if settings.attribution.kubernetes == "auto" && !settings.input.read.is_empty() {
         return Ok(None);
@@ -110,8 +111,8 @@ impl cluster::Publish for Publisher {
     }
 }
 
-/// Starts the Kubernetes watches. Returns when they run; before savefiles, when the initial lists are complete or the wait
-/// for them is over.
+/// Starts the Kubernetes watches. Returns when they run; before savefiles, when the initial lists
+/// are complete or the wait for them is over.
 pub(super) fn watch_kubernetes(
     access: Access,
     writer: IndexWriter,

@@ -43,8 +43,9 @@ use history_file::HistoryFile;
 use reload::Reloader;
 use state::StateFile;
 
-/// Logs that are off by default. Failures of the Kubernetes client are counted and logged once by the
-/// inventory; the client itself would log each attempt, with the whole answer if it cannot read it.
+/// Logs that are off by default. Failures of the Kubernetes client are counted and logged once by
+/// the inventory; the client itself would log each attempt, with the whole answer if it cannot read
+/// it.
 const QUIET: [&str; 2] = ["kube_client", "kube_runtime"];
 /// Interval at which the drops of the kernel are read.
 const DROPS_INTERVAL: Duration = Duration::from_secs(1);
@@ -123,7 +124,8 @@ pub fn run(command_line: &CommandLine<Flags>) -> Result<(), Failure> {
     } else {
         Ok(())
     };
-    // What was read of an incomplete savefile counts. A stop would discard what a target has no room for yet.
+    // What was read of an incomplete savefile counts. A stop would discard what a target has no
+    // room for yet.
     if received.is_ok() {
         collector.finish(settings.output.print_metrics)?;
     }

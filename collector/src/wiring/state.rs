@@ -28,8 +28,8 @@ impl StateFile {
         Self(path.map(|path| KeptFile::new("state", path, MAX_OCTETS, INTERVAL)))
     }
 
-    /// Restores the state in every pipeline: the kernel may give an exporter to any of them. A file that
-    /// cannot be used is ignored.
+    /// Restores the state in every pipeline: the kernel may give an exporter to any of them. A file
+    /// that cannot be used is ignored.
     pub(super) fn load(&self, pipelines: Pipelines<'_>, max_age_milliseconds: u64) {
         let Some(file) = &self.0 else {
             return;

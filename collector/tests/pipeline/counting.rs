@@ -130,7 +130,8 @@ fn biflow(source: &str, destination: &str, counters: [u32; 4]) -> Vec<u8> {
 #[test]
 fn each_direction_of_a_biflow_counts_by_its_own_authoritative_observer() {
     let mut collector = collector(settings());
-    // Both nodes are observed. Each exports the conversation as a biflow and takes its own pod for the source.
+    // Both nodes are observed. Each exports the conversation as a biflow and takes its own pod for
+    // the source.
     for (node, source, destination, counters) in [
         (NODE_A, WEB, DB, [1000, 10, 300, 3]),
         (NODE_B, DB, WEB, [300, 3, 1000, 10]),

@@ -26,7 +26,8 @@ fn when_the_probe_of_the_sources_node_dies_the_other_record_counts_by_the_packet
     let t = START + 3_600_000;
     a.export(pipeline, &[record_at(1000, t - 30_000, t - 1000)], t);
     b.export(pipeline, &[record_at(1000, t - 30_000, t - 1000)], t);
-    // Packets that ended before its last Message were observed there, although this record arrives late.
+    // Packets that ended before its last Message were observed there, although this record arrives
+    // late.
     b.export(pipeline, &[record_at(10, t - 5000, t - 2000)], t + 100);
     // Packets that ended a moment later may have been observed, too.
     b.export(pipeline, &[record_at(20, t - 1000, t + 5000)], t + 5000);

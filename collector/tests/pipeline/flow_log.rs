@@ -249,8 +249,8 @@ fn kubezonnet_has_a_sentence_for_each_direction_between_zones() {
     assert_eq!(left_out(&end, LeftOut::Format), 2);
 }
 
-/// An IPFIX Message of a router that has selected a packet from [`WEB`] to [`OFFICE`]. `fields`: the
-/// fields of its record before the packet, by element and value.
+/// An IPFIX Message of a router that has selected a packet from [`WEB`] to [`OFFICE`]. `fields`:
+/// the fields of its record before the packet, by element and value.
 fn packet_report(fields: &[(u16, &[u8])]) -> Vec<u8> {
     const PACKET: [u8; 24] = [
         0x45, 0, 0x05, 0xdc, 0, 1, 0, 0, 64, 17, 0, 0, 10, 1, 1, 10, 192, 0, 2, 7, 0x9c, 0x40, 0,

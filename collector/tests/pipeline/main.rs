@@ -1,5 +1,5 @@
-//! Datagrams of an Exporting Process through a pipeline: what is counted, what is not, and that every direction of every
-//! record is accounted for.
+//! Datagrams of an Exporting Process through a pipeline: what is counted, what is not, and that
+//! every direction of every record is accounted for.
 
 #![allow(
     clippy::unwrap_used,

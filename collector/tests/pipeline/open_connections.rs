@@ -1,5 +1,5 @@
-//! Open connections as a level: from the record that reports them to the one that reports their end,
-//! with exact values.
+//! Open connections as a level: from the record that reports them to the one that reports their
+//! end, with exact values.
 
 use std::num::NonZeroU32;
 

@@ -1,4 +1,5 @@
-//! Records that are counted by their traffic alone, against the same records on the way of all others.
+//! Records that are counted by their traffic alone, against the same records on the way of all
+//! others.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -18,7 +18,8 @@ pub(crate) struct Forwarding {
     pub(crate) port: u16,
 }
 
-/// Opens the ports, prints their addresses, one per line, and serves them. Returns only on an error.
+/// Opens the ports, prints their addresses, one per line, and serves them. Returns only on an
+/// error.
 pub(crate) fn run(forwardings: Vec<Forwarding>) -> Result<()> {
     let mut threads = Vec::new();
     for forwarding in forwardings {

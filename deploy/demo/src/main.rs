@@ -1,5 +1,5 @@
-//! The parts of `make demo` in addition to the two daemons: traffic, a capture of it, port forwarding
-//! into network namespaces, and the report. `demo.sh` runs them.
+//! The parts of `make demo` in addition to the two daemons: traffic, a capture of it, port
+//! forwarding into network namespaces, and the report. `demo.sh` runs them.
 
 mod accounting;
 mod capture;

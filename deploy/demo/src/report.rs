@@ -1,4 +1,5 @@
-//! The report of the demo, read from `/metrics`: traffic between workloads, and the loss accounting.
+//! The report of the demo, read from `/metrics`: traffic between workloads, and the loss
+//! accounting.
 
 use std::collections::BTreeMap;
 use std::io::Write;

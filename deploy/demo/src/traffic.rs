@@ -12,7 +12,8 @@ use crate::scenario::{CONVERSATIONS, Conversation, Transport};
 /// Pause between two requests of a conversation.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers all requests to `host` in the scenario, and prints a line when it listens. Returns only on an error.
+/// Answers all requests to `host` in the scenario, and prints a line when it listens. Returns only
+/// on an error.
 pub(crate) fn serve(host: &str) -> Result<()> {
     let mut threads = Vec::new();
     let mut served = Vec::new();

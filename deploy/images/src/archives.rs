@@ -58,8 +58,9 @@ pub(crate) fn make(binaries: &Path, out: &Path) -> Result<()> {
                 .program(
                     "/kipfix-probe",
                     read(&binaries.join("kipfix-probe"))?,
-                    // Permitted, not effective: the probe raises them, and without one starts and logs the
-                    // missing capability. NET_ADMIN is for --conntrack: the pod has it only if granted.
+                    // Permitted, not effective: the probe raises them, and without one starts and
+                    // logs the missing capability. NET_ADMIN is for --conntrack: the pod has it
+                    // only if granted.
                     Some(FileCapability {
                         numbers: &[NET_RAW, NET_ADMIN],
                         effective: false,

@@ -302,7 +302,8 @@ mod tests {
             numbers: &[NET_RAW, NET_ADMIN],
             effective: false,
         };
-        // getfattr -e hex -n security.capability of a file after setcap cap_net_raw,cap_net_admin+p.
+        // getfattr -e hex -n security.capability of a file after setcap
+        // cap_net_raw,cap_net_admin+p.
         let hex: String = permitted
             .attribute()
             .iter()

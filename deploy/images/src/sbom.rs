@@ -1,5 +1,5 @@
-//! The components of a binary as a CycloneDX 1.5 document: the crates that `cargo metadata` resolves
-//! for its target, and libpcap if it is linked.
+//! The components of a binary as a CycloneDX 1.5 document: the crates that `cargo metadata`
+//! resolves for its target, and libpcap if it is linked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 /// Creates the document for a package of the workspace. `metadata` is the output of `cargo metadata
-/// --filter-platform`, `lock` the text of Cargo.lock, for the checksums of crates, and `libpcap` its
-/// version, if it is linked.
+/// --filter-platform`, `lock` the text of Cargo.lock, for the checksums of crates, and `libpcap`
+/// its version, if it is linked.
 ///
 /// # Errors
 /// If the metadata is incomplete or does not contain the package.

@@ -328,8 +328,8 @@ impl Connection {
         }
     }
 
-    /// Closes in order, and waits for outstanding acknowledgements. What is not acknowledged then is
-    /// lost.
+    /// Closes in order, and waits for outstanding acknowledgements. What is not acknowledged then
+    /// is lost.
     pub(super) fn close(&mut self) {
         if let Some(mut tls) = self.tls.take() {
             tls.send_close_notify();

@@ -125,8 +125,8 @@ impl Dialer {
     }
 }
 
-/// The back-off less a random part of up to a quarter, so that probes that lost the same collector do
-/// not return at the same moment.
+/// The back-off less a random part of up to a quarter, so that probes that lost the same collector
+/// do not return at the same moment.
 fn jittered(backoff: Duration) -> Duration {
     // A new RandomState has random keys, so that the hash of anything is a random number.
     let random = RandomState::new().hash_one(0) % 256;

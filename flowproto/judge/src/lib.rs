@@ -1,8 +1,8 @@
 //! IPFIX Messages as netgauze-flow-pkt, an independent decoder, reads them.
 //!
 //! Values are in the form in which flowproto writes them as JSON, so that both readings can be
-//! compared. The name of an element is that of flowproto's registries, the data type and the value are
-//! those of the foreign decoder.
+//! compared. The name of an element is that of flowproto's registries, the data type and the value
+//! are those of the foreign decoder.
 
 use chrono::{DateTime, Utc};
 use flowproto::element::{self, REVERSE_ENTERPRISE};
@@ -45,8 +45,8 @@ pub struct Member {
     pub name: String,
     /// The data type of the foreign registry.
     pub data_type: DataType,
-    /// The value as JSON. Times in units of their type since the epoch. Octets, also those of elements
-    /// that the foreign registry does not have, in hexadecimal digits.
+    /// The value as JSON. Times in units of their type since the epoch. Octets, also those of
+    /// elements that the foreign registry does not have, in hexadecimal digits.
     pub value: Value,
 }
 

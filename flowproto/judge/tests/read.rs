@@ -1,5 +1,5 @@
-//! What the Collecting Process and netgauze-flow-pkt read from Messages with any templates and values is
-//! the same.
+//! What the Collecting Process and netgauze-flow-pkt read from Messages with any templates and
+//! values is the same.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use flowproto::collector::Limits;
@@ -96,13 +96,14 @@ fn field(enterprise: u32, element: &'static Element, choice: u8) -> Option<Field
         }
         // Numbers of 32 octets (RFC 9740) are octets for the collector.
         (_, Some(ForeignType::unsigned256)) => return None,
-        // Elements of other registries: their octets. Version 0.13.0 does not read them with variable
-        // length (findings/netgauze-flow-pkt-0.13.0-variable-length.sh).
+        // Elements of other registries: their octets. Version 0.13.0 does not read them with
+        // variable length (findings/netgauze-flow-pkt-0.13.0-variable-length.sh).
         (_, None) => (full.max(1), false),
         // A number may have fewer octets (RFC 7011, 6.2). Version 0.13.0 reads the numbers of a
         // registry with all of them only.
         (DataType::Unsigned | DataType::Signed, _) => (full - choice % full, false),
-        // Version 0.13.0 reads three octets of MPLS labels only, also from the section of a whole stack.
+        // Version 0.13.0 reads three octets of MPLS labels only, also from the section of a whole
+        // stack.
         (DataType::OctetArray, _) if element.name.contains("LabelStackSection") => (3, false),
         // Version 0.13.0 reads the length of 255 octets or more wrong (the same file).
         (DataType::OctetArray | DataType::String, _) => match choice % 2 {
@@ -162,8 +163,8 @@ fn is_same(ours: &Value, theirs: &Member, field: &Field) -> bool {
         }
         _ => return *ours == theirs.value || is_unnamed(ours, theirs, field),
     };
-    // Version 0.13.0 takes 1970 for the epoch (findings/netgauze-flow-pkt-0.13.0-values.sh), and its
-    // fractions of a second are rounded down.
+    // Version 0.13.0 takes 1970 for the epoch (findings/netgauze-flow-pkt-0.13.0-values.sh), and
+    // its fractions of a second are rounded down.
     let theirs = theirs
         .value
         .as_u64()

@@ -81,8 +81,8 @@ const LEFT_OUT: [&str; 5] = [
     "SERVER_NW_LATENCY_MS",
 ];
 
-/// A record of which the foreign decoder can read all fields: version 0.13.0 does not read elements of
-/// variable length that are not in its registries, such as the names of DNS queries
+/// A record of which the foreign decoder can read all fields: version 0.13.0 does not read elements
+/// of variable length that are not in its registries, such as the names of DNS queries
 /// (findings/netgauze-flow-pkt-0.13.0-variable-length.sh).
 fn a_judged_record() -> impl Strategy<Value = FlowRecord> {
     a_record().prop_map(|mut flow| {
@@ -96,8 +96,8 @@ fn a_judged_record() -> impl Strategy<Value = FlowRecord> {
     })
 }
 
-/// The members of a record that are the same as `judged`, in which elements without a foreign data type
-/// are octets.
+/// The members of a record that are the same as `judged`, in which elements without a foreign data
+/// type are octets.
 fn assert_same(flow: &FlowRecord, judged: &Record) {
     let mut json = vec![b'{'];
     flowproto::json::write_record(flow, &mut json);
@@ -218,7 +218,8 @@ proptest! {
     fn a_name_of_variable_length_has_the_text_that_was_sent(
         flows in prop::collection::vec((a_judged_record(), "[a-z]{1,40}(\\.[a-z]{1,40}){1,4}"), 1..30),
     ) {
-        // The other sources of names have an element of variable length that it does not read, see above.
+        // The other sources of names have an element of variable length that it does not read, see
+        // above.
         let mut names = HostNames::new(1 << 20);
         let flows: Vec<FlowRecord> = flows
             .into_iter()

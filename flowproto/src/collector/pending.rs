@@ -1,6 +1,6 @@
-//! Data Sets that cannot be read yet, kept within bounds: their template has not arrived (RFC 7011 §8.2
-//! leaves this to the Collecting Process), or the next Message has to show whether their exporter has
-//! restarted.
+//! Data Sets that cannot be read yet, kept within bounds: their template has not arrived (RFC 7011
+//! §8.2 leaves this to the Collecting Process), or the next Message has to show whether their
+//! exporter has restarted.
 //!
 //! Sets are found by session, template and age without a search, so that no sender can make each
 //! datagram cost as much as all pending Sets.

@@ -109,27 +109,27 @@ impl CollectingProcess {
         self.sessions.set_sampling_policy(policy);
     }
 
-    /// Sets the elements of exporters that are read as others. To be called before the first datagram
-    /// and before [`Self::restore`].
+    /// Sets the elements of exporters that are read as others. To be called before the first
+    /// datagram and before [`Self::restore`].
     pub fn set_alias_policy(&mut self, policy: AliasPolicy) {
         self.sessions.set_alias_policy(policy);
     }
 
-    /// The templates, options data and sequence numbers of exporters that send datagrams, to be kept over
-    /// a restart of the collector.
+    /// The templates, options data and sequence numbers of exporters that send datagrams, to be
+    /// kept over a restart of the collector.
     #[must_use]
     pub fn state(&self, now_milliseconds: u64) -> State {
         self.sessions.state(now_milliseconds)
     }
 
-    /// Continues with the state of an earlier process, as far as there is room. To be called before the
-    /// first datagram.
+    /// Continues with the state of an earlier process, as far as there is room. To be called before
+    /// the first datagram.
     pub fn restore(&mut self, state: &State, now_milliseconds: u64) {
         self.sessions.restore(state, now_milliseconds);
     }
 
-    /// Decodes one datagram received from `exporter` at `now_milliseconds` (since the epoch) and passes
-    /// its records to `sink`. What cannot be used is counted.
+    /// Decodes one datagram received from `exporter` at `now_milliseconds` (since the epoch) and
+    /// passes its records to `sink`. What cannot be used is counted.
     pub fn receive(
         &mut self,
         exporter: SocketAddr,
@@ -196,9 +196,9 @@ impl CollectingProcess {
         }
     }
 
-    /// Drops Data Sets that have waited for too long, counts gaps that were not filled as losses, and
-    /// forgets idle domains. To be called about once a second. `u64::MAX` at the end: all waits are
-    /// over.
+    /// Drops Data Sets that have waited for too long, counts gaps that were not filled as losses,
+    /// and forgets idle domains. To be called about once a second. `u64::MAX` at the end: all waits
+    /// are over.
     pub fn expire(&mut self, now_milliseconds: u64) {
         while let Some(set) = self.pending.pop_expired(now_milliseconds) {
             self.give_up(&set);
@@ -221,14 +221,15 @@ impl CollectingProcess {
         self.sessions.exporters.reports()
     }
 
-    /// What could not be used, by source address; `None` for all addresses without counts of their own.
+    /// What could not be used, by source address; `None` for all addresses without counts of their
+    /// own.
     pub fn unusable_by_exporter(&self) -> impl Iterator<Item = (Option<Address>, Unusable, u64)> {
         self.sessions.exporters.unusable()
     }
 
-    /// The fields of a record that was kept, from its template and octets ([`Fields::octets`]) and its
-    /// domain ([`Message::domain_index`] and any of the revisions since the domain is known). If the
-    /// domain was forgotten, names from its options data are left out.
+    /// The fields of a record that was kept, from its template and octets ([`Fields::octets`]) and
+    /// its domain ([`Message::domain_index`] and any of the revisions since the domain is known).
+    /// If the domain was forgotten, names from its options data are left out.
     #[must_use]
     pub fn fields<'a>(
         &'a self,
@@ -315,8 +316,8 @@ impl CollectingProcess {
         self.fields = parser.into_fields();
     }
 
-    /// Begins a Message: finds its session, and what its header shows about Messages before it. `None`
-    /// if there is no room for its session.
+    /// Begins a Message: finds its session, and what its header shows about Messages before it.
+    /// `None` if there is no room for its session.
     fn begin(
         &mut self,
         origin: Origin,
@@ -402,8 +403,8 @@ impl CollectingProcess {
         self.sessions.count_unusable(place, reason);
     }
 
-    /// Ends a Message: takes its sequence number, and reads pending Data Sets whose templates it has
-    /// defined.
+    /// Ends a Message: takes its sequence number, and reads pending Data Sets whose templates it
+    /// has defined.
     fn end(
         &mut self,
         message: &mut OpenMessage,

@@ -20,7 +20,8 @@ pub struct Message<'a> {
     pub exporter: SocketAddr,
     /// Protocol.
     pub version: Version,
-    /// Observation Domain ID (IPFIX), Source ID (v9), engine type × 256 + engine id (v5), 0 (v7, v1).
+    /// Observation Domain ID (IPFIX), Source ID (v9), engine type × 256 + engine id (v5), 0 (v7,
+    /// v1).
     pub observation_domain_id: u32,
     /// Export time of the Message header, milliseconds since the epoch.
     pub export_time_milliseconds: u64,
@@ -36,18 +37,18 @@ pub trait RecordSink {
     /// Called for every usable Message before its records, also for one without records, and again
     /// after options data in the middle of the Message have changed the domain.
     fn message(&mut self, message: &Message<'_>);
-    /// Called for every Data Record (options data excluded) that [`Self::traffic`] has not taken. `fields`
-    /// is the record as received.
+    /// Called for every Data Record (options data excluded) that [`Self::traffic`] has not taken.
+    /// `fields` is the record as received.
     fn record(&mut self, message: &Message<'_>, record: &FlowRecord, fields: Fields<'_>);
 
-    /// Whether [`Self::traffic`] can take records of the Set that follows. `have_health`: they can also have
-    /// the health of a connection, or of DNS or HTTP messages.
+    /// Whether [`Self::traffic`] can take records of the Set that follows. `have_health`: they can
+    /// also have the health of a connection, or of DNS or HTTP messages.
     fn takes_traffic(&self, _have_health: bool) -> bool {
         false
     }
 
-    /// Called for the addresses of each record of a Set before its first [`Self::traffic`], so that what is
-    /// known of them can be read ahead.
+    /// Called for the addresses of each record of a Set before its first [`Self::traffic`], so that
+    /// what is known of them can be read ahead.
     fn read_ahead(&self, _addresses: [Address; 2]) {}
 
     /// Takes a Data Record by its traffic alone. False if the sink needs the whole record:
@@ -94,8 +95,8 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether the template has the health of a connection: its state, losses, round-trip times,
-    /// duration in milliseconds, or DNS messages. False for records without template (NetFlow v1, v5
-    /// and v7).
+    /// duration in milliseconds, or DNS messages. False for records without template (NetFlow v1,
+    /// v5 and v7).
     #[inline]
     #[must_use]
     pub fn have_health(&self) -> bool {
@@ -115,8 +116,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The fields with their values, in the order of the template. None for records without template
-    /// (NetFlow v1, v5 and v7).
+    /// The fields with their values, in the order of the template. None for records without
+    /// template (NetFlow v1, v5 and v7).
     pub fn values(&self) -> impl Iterator<Item = (FieldSpecifier, &'a [u8])> + use<'a> {
         let record = self.octets();
         let values = record.map(|(template, octets)| template.values(octets));
@@ -152,9 +153,9 @@ impl<'a> Fields<'a> {
     /// Interfaces and applications named in options data have another member with the name. 149
     /// `observationDomainId` is left out: the caller writes it from the [`Message`].
     ///
-    /// At most `limit` octets are written, if that is enough for one member of usual size: nested lists
-    /// can be many times as long as the record. True if something is missing; what is there, is
-    /// complete JSON.
+    /// At most `limit` octets are written, if that is enough for one member of usual size: nested
+    /// lists can be many times as long as the record. True if something is missing; what is there,
+    /// is complete JSON.
     pub fn write_json(&self, limit: usize, out: &mut Vec<u8>) -> bool {
         match self.0 {
             Source::Fixed(record) => {

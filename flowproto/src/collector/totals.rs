@@ -1,13 +1,16 @@
-//! Counters that run on from record to record of a flow, and firewall connections: what a record adds.
+//! Counters that run on from record to record of a flow, and firewall connections: what a record
+//! adds.
 //!
-//! Of running totals (85, 86 and the like), the increase since the flow's previous record counts. Only
-//! records of exporters that send no deltas are kept. A flow is identified by its key, its Observation
-//! Point, its `flowId` (148) and its start, so that a flow of one record counts with that whole record.
+//! Of running totals (85, 86 and the like), the increase since the flow's previous record counts.
+//! Only records of exporters that send no deltas are kept. A flow is identified by its key, its
+//! Observation Point, its `flowId` (148) and its start, so that a flow of one record counts with
+//! that whole record.
 //!
-//! Firewalls (233 `firewallEvent`) send several records of a connection, which is counted in the first
-//! one that has octets. Cisco ASA (NSEL) sends the counters of initiator and responder: an update has
-//! those since the last one, the teardown those of the whole connection. The teardown adds what its
-//! total exceeds the updates by. Deltas and running totals have their usual meaning in all events.
+//! Firewalls (233 `firewallEvent`) send several records of a connection, which is counted in the
+//! first one that has octets. Cisco ASA (NSEL) sends the counters of initiator and responder: an
+//! update has those since the last one, the teardown those of the whole connection. The teardown
+//! adds what its total exceeds the updates by. Deltas and running totals have their usual meaning
+//! in all events.
 
 use std::collections::HashMap;
 
@@ -89,8 +92,8 @@ impl Totals {
         self.length
     }
 
-    /// Makes a record count what it adds to the earlier ones of its flow. `kinds`: of octets and packets.
-    /// True if another flow was evicted; its next record will count as a whole.
+    /// Makes a record count what it adds to the earlier ones of its flow. `kinds`: of octets and
+    /// packets. True if another flow was evicted; its next record will count as a whole.
     pub(super) fn count(
         &mut self,
         domain: DomainKey,
@@ -259,8 +262,8 @@ impl Totals {
     }
 }
 
-/// What a counter adds to that of the record before. `None` if it is lower. `has_start`: both records
-/// are known to be of one flow.
+/// What a counter adds to that of the record before. `None` if it is lower. `has_start`: both
+/// records are known to be of one flow.
 const fn increase(kind: CounterKind, now: u64, before: u64, has_start: bool) -> Option<u64> {
     const RANGE: u64 = 1 << 32;
     match kind {

@@ -121,7 +121,8 @@ impl Explainer {
         self.process.set_sampling_policy(policy);
     }
 
-    /// Sets the elements of exporters that are read as others. To be called before the first datagram.
+    /// Sets the elements of exporters that are read as others. To be called before the first
+    /// datagram.
     pub fn set_alias_policy(&mut self, policy: AliasPolicy) {
         self.process.set_alias_policy(policy.clone());
         self.alias_policy = policy;

@@ -105,8 +105,8 @@ fn check_value(printer: &mut Printer<'_>, offset: usize, element: Option<&Elemen
     }
 }
 
-/// The end of a flow as the record has it, milliseconds since the epoch; 0 without one. The flow has none if it is
-/// much later than the export.
+/// The end of a flow as the record has it, milliseconds since the epoch; 0 without one. The flow
+/// has none if it is much later than the export.
 fn reported_end(template: &Template, octets: &[u8]) -> u64 {
     let mut values = template.values(octets);
     let end = values.find_map(|(field, value)| {

@@ -177,8 +177,8 @@ impl Summary {
     }
 }
 
-/// Writes the sampling in force at the end, of each Observation Domain that has any, or whose records
-/// or options data leave it open.
+/// Writes the sampling in force at the end, of each Observation Domain that has any, or whose
+/// records or options data leave it open.
 fn write_sampling<'a>(domains: impl Iterator<Item = DomainReport<'a>>, out: &mut Vec<u8>) {
     let mut lines: Vec<_> = domains
         .filter(|domain| {

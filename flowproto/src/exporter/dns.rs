@@ -1,5 +1,5 @@
-//! The group of fields about the DNS messages of a record: ntop's elements for the latest query, else
-//! kipfix's own.
+//! The group of fields about the DNS messages of a record: ntop's elements for the latest query,
+//! else kipfix's own.
 
 use super::layout::FieldSink;
 use super::tcp::times_of;

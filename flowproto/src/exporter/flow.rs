@@ -29,8 +29,8 @@ impl Shape {
     }
 }
 
-/// Passes the fields of a record to `out`. Which ones follows from the shape alone. `with_texts`: with
-/// the name of its DNS query, or the texts of its HTTP request.
+/// Passes the fields of a record to `out`. Which ones follows from the shape alone. `with_texts`:
+/// with the name of its DNS query, or the texts of its HTTP request.
 #[inline]
 pub(super) fn record(
     out: &mut impl FieldSink,

@@ -1,5 +1,5 @@
-//! The group of fields about the HTTP messages of a record: registered elements for the latest request,
-//! else kipfix's own.
+//! The group of fields about the HTTP messages of a record: registered elements for the latest
+//! request, else kipfix's own.
 
 use super::layout::{self, FieldSink};
 use super::tcp::times_of;
@@ -62,8 +62,8 @@ pub(super) fn grpc(out: &mut impl FieldSink, http: &HttpHealth) {
     out.list(ElementId::iana(291), GRPC_RESPONSES, http.grpc.used());
 }
 
-/// The latest request, without its texts unless `with_texts`. The host is that of the first one, which
-/// names the responder.
+/// The latest request, without its texts unless `with_texts`. The host is that of the first one,
+/// which names the responder.
 pub(super) fn request(out: &mut impl FieldSink, record: &FlowRecord, with_texts: bool) {
     let request = record.http_request.as_ref();
     let status_code = request.map_or(0, |request| request.status_code);

@@ -201,8 +201,8 @@ impl Session {
         let with_template = first || !self.settings.reliable;
         if with_template {
             self.has_flow_key_template = false;
-            // A Message of their own: there are collectors that discard a whole Message if they cannot read
-            // its options data.
+            // A Message of their own: there are collectors that discard a whole Message if they
+            // cannot read its options data.
             self.message.send(now, send);
             for number in 0..Shape::COUNT {
                 if Shape::PLAIN.contains(&number) || self.is_announced(number) {

@@ -22,7 +22,8 @@ pub trait Header {
     /// Set ID of Template Sets.
     const TEMPLATE_SET: u16;
 
-    /// Writes the header of a finished Message, whose first [`Self::OCTETS`] octets are left for it.
+    /// Writes the header of a finished Message, whose first [`Self::OCTETS`] octets are left for
+    /// it.
     fn write(&mut self, message: &mut [u8], records: RecordCounts, now_milliseconds: u64);
 }
 

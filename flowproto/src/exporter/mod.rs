@@ -53,8 +53,8 @@ pub enum Profile {
     /// options data.
     #[default]
     All,
-    /// Only those of the IANA registry, with fixed length, for collectors that cannot read others. A
-    /// biflow (RFC 5103) becomes two records.
+    /// Only those of the IANA registry, with fixed length, for collectors that cannot read others.
+    /// A biflow (RFC 5103) becomes two records.
     Registered,
 }
 
@@ -167,8 +167,8 @@ pub enum Unsupported {
 pub struct Facts {
     /// Packet sampling (RFC 5477).
     pub sampling: Sampling,
-    /// Selection of flows by hash (RFC 7014), after the sampling of packets. NetFlow has none: it is
-    /// announced as sampling of packets.
+    /// Selection of flows by hash (RFC 7014), after the sampling of packets. NetFlow has none: it
+    /// is announced as sampling of packets.
     pub flow_selection: Option<FlowHashSelection>,
     /// The interface table.
     pub interfaces: Arc<[InterfaceName]>,

@@ -198,9 +198,9 @@ impl Session {
         self.refresh.restart();
     }
 
-    /// Restarts the uptime if a record of these times needs it, and sends templates if they are due, or
-    /// if the uptime has restarted: collectors forget the templates of an exporter that has restarted
-    /// (RFC 3954 §5.1). Returns the time of packets with the record.
+    /// Restarts the uptime if a record of these times needs it, and sends templates if they are
+    /// due, or if the uptime has restarted: collectors forget the templates of an exporter that has
+    /// restarted (RFC 3954 §5.1). Returns the time of packets with the record.
     fn prepare(&mut self, (start, end): (u64, u64), now: u64, send: &mut Send<'_>) -> u64 {
         let is_due = self.is_refresh_due(now);
         let fits = self.message.header.uptime.fits(start, end, now);

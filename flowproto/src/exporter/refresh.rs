@@ -1,5 +1,5 @@
-//! When templates and options data are sent again, because a transport can lose them (RFC 7011 §8.4,
-//! RFC 3954 §9).
+//! When templates and options data are sent again, because a transport can lose them (RFC 7011
+//! §8.4, RFC 3954 §9).
 
 /// An interval or a number of Messages that never passes.
 const NEVER: u64 = u64::MAX;

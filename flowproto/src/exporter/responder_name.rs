@@ -1,5 +1,5 @@
-//! The name of the responder in records that have one. TLS and HTTP names have public elements; there is
-//! none for a name that was resolved.
+//! The name of the responder in records that have one. TLS and HTTP names have public elements;
+//! there is none for a name that was resolved.
 
 use super::layout::FieldSink;
 use crate::field::ElementId;

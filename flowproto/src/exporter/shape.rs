@@ -1,6 +1,6 @@
-//! What a flow record has. Its content selects its template, so that plain records stay small: IPv4 or
-//! IPv6, with or without interfaces, tunnel, translation, reverse direction, TCP health and the name of
-//! the responder.
+//! What a flow record has. Its content selects its template, so that plain records stay small: IPv4
+//! or IPv6, with or without interfaces, tunnel, translation, reverse direction, TCP health and the
+//! name of the responder.
 
 use std::ops::Range;
 
@@ -34,16 +34,16 @@ impl Shape {
     const TLS_NAME: u32 = 1 << 5;
     const HTTP_NAME: u32 = Self::NAME;
     pub(super) const NAME: u32 = Self::DNS_NAME | Self::TLS_NAME;
-    /// Has one of these, not several, so that Template IDs have 16 bits: a protocol that protects the
-    /// packets, or counts of DNS or HTTP messages.
+    /// Has one of these, not several, so that Template IDs have 16 bits: a protocol that protects
+    /// the packets, or counts of DNS or HTTP messages.
     const CONTENT: u32 = Self::HTTP;
     const SECURITY: u32 = 1 << 6;
     pub(super) const DNS: u32 = 1 << 7;
     /// The group has the host, so that there is no [`Self::HTTP_NAME`] besides.
     pub(super) const HTTP: u32 = Self::SECURITY | Self::DNS;
 
-    /// Has a tunnel; the next two bits are the kind of its type: none of both for IP in IP, the second
-    /// alone for a type of kipfix's own element.
+    /// Has a tunnel; the next two bits are the kind of its type: none of both for IP in IP, the
+    /// second alone for a type of kipfix's own element.
     pub(super) const TUNNELLED: u32 = 1 << 8;
     /// The tunnel has a type in the registry.
     pub(super) const KEYED: u32 = 1 << 9;
@@ -52,7 +52,8 @@ impl Shape {
     /// The outer header is IPv4, otherwise IPv6.
     pub(super) const OUTER_V4: u32 = 1 << 11;
 
-    /// Has octets behind the transport header. So has every record with one of the last three groups.
+    /// Has octets behind the transport header. So has every record with one of the last three
+    /// groups.
     pub(super) const TRANSPORT: u32 = 1 << 12;
     /// Has the duration or the state of a connection.
     pub(super) const CONNECTION: u32 = 1 << 13;
@@ -127,8 +128,8 @@ impl Shape {
         )
     }
 
-    /// Its place among all shapes. The free bits are the lowest ones. Tunnels and transport follow as digits,
-    /// because most of their bits depend on another one.
+    /// Its place among all shapes. The free bits are the lowest ones. Tunnels and transport follow
+    /// as digits, because most of their bits depend on another one.
     #[inline]
     pub(super) fn number(self) -> u16 {
         let tunnel = (self.0 >> 8 & 0b1111).div_ceil(2);

@@ -1,13 +1,13 @@
-//! The groups of fields about the TCP connection of a record. ntop's elements where there are any, else
-//! kipfix's own.
+//! The groups of fields about the TCP connection of a record. ntop's elements where there are any,
+//! else kipfix's own.
 
 use super::layout::FieldSink;
 use crate::field::ElementId;
 use crate::record::FlowRecord;
 use crate::tcp::{Handshake, RoundTripTime, TcpHealth};
 
-/// In records that report the duration or the state of a connection. Kept apart so that most records
-/// carry no enterprise element, which some collectors cannot read.
+/// In records that report the duration or the state of a connection. Kept apart so that most
+/// records carry no enterprise element, which some collectors cannot read.
 pub(super) fn connection(out: &mut impl FieldSink, record: &FlowRecord) {
     out.field(
         ElementId::kipfix(15),

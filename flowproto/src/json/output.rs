@@ -3,7 +3,8 @@
 /// Room for the ends of lists that are open when the limit is reached.
 const CLOSING_OCTETS: usize = 64;
 
-/// Where JSON is written to. Beyond the limit nothing is written any more, and the structure is closed.
+/// Where JSON is written to. Beyond the limit nothing is written any more, and the structure is
+/// closed.
 #[derive(Debug)]
 pub(super) struct Output<'a> {
     pub(super) octets: &'a mut Vec<u8>,
@@ -23,8 +24,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// To be called after each part that was written since the length was `before`: takes back one that
-    /// is beyond the limit. True if no other part may follow.
+    /// To be called after each part that was written since the length was `before`: takes back one
+    /// that is beyond the limit. True if no other part may follow.
     #[inline]
     pub(super) fn is_full(&mut self, before: usize) -> bool {
         let closing = if self.is_full { CLOSING_OCTETS } else { 0 };

@@ -2,9 +2,9 @@
 //!
 //! An exporter may announce options data from another UDP port, or under another Source ID, than
 //! those of its flows. Several exporters may share an address. So each value is kept with its
-//! announcer, once for the announcer's domain and once for the device. What a session announced itself
-//! holds for it; otherwise what its domain announced, then what another domain announced for the
-//! device, each only if it is unambiguous.
+//! announcer, once for the announcer's domain and once for the device. What a session announced
+//! itself holds for it; otherwise what its domain announced, then what another domain announced for
+//! the device, each only if it is unambiguous.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -41,7 +41,8 @@ impl AnnouncementOrigin {
 pub(crate) struct Candidate<V> {
     pub(crate) origin: AnnouncementOrigin,
     pub(crate) value: V,
-    /// Another session of the domain has announced another value since, and this one was not repeated.
+    /// Another session of the domain has announced another value since, and this one was not
+    /// repeated.
     pub(crate) is_superseded: bool,
 }
 
@@ -84,8 +85,8 @@ impl<K: Eq + Hash, V: PartialEq> Announced<K, V> {
         }
     }
 
-    /// Keeps a value once while all of a domain agree. An exporter of many ports costs no more than one
-    /// of one port.
+    /// Keeps a value once while all of a domain agree. An exporter of many ports costs no more than
+    /// one of one port.
     pub(crate) fn of_all() -> Self {
         Self {
             keeps_all: false,
@@ -108,7 +109,8 @@ impl<K: Eq + Hash, V: PartialEq> Announced<K, V> {
         })
     }
 
-    /// Keeps a value, in place of the announcer's earlier one. Returns whether anything has changed.
+    /// Keeps a value, in place of the announcer's earlier one. Returns whether anything has
+    /// changed.
     pub(crate) fn announce(&mut self, key: K, origin: AnnouncementOrigin, value: V) -> bool {
         let candidates = self.entries.entry(key).or_default();
         let own = candidates.iter().position(|c| c.origin == origin);

@@ -1,5 +1,5 @@
-//! Metadata: names of interfaces (10 → 82) and applications (95 → 96), and types of an exporter's own
-//! elements (RFC 5610).
+//! Metadata: names of interfaces (10 → 82) and applications (95 → 96), and types of an exporter's
+//! own elements (RFC 5610).
 
 use crate::element::{self, DataType};
 use crate::field::FieldSpecifier;

@@ -1,8 +1,9 @@
 //! The sampling in force for a record, by what options data announced.
 //!
-//! The most specific announcement holds: of the selector or selection sequence that the record names,
-//! of its interface, line card, port or Observation Point, of its template, of its domain, of the
-//! device. A record that names no selector takes the one in which all selectors of its domain agree.
+//! The most specific announcement holds: of the selector or selection sequence that the record
+//! names, of its interface, line card, port or Observation Point, of its template, of its domain,
+//! of the device. A record that names no selector takes the one in which all selectors of its
+//! domain agree.
 
 use super::announced::{Announcer, Resolved};
 use super::store::{OptionsStore, SamplerScope};
@@ -52,8 +53,8 @@ impl<'a> SamplingResolver<'a> {
         })
     }
 
-    /// The sampling of all records that name no selector or other scope. `Ambiguous` if it depends on the
-    /// record.
+    /// The sampling of all records that name no selector or other scope. `Ambiguous` if it depends
+    /// on the record.
     pub(crate) fn of_all(&self) -> Resolved<Selection> {
         if self.store.are_samplers_of_domain() {
             self.default
@@ -62,9 +63,9 @@ impl<'a> SamplingResolver<'a> {
         }
     }
 
-    /// The sampling announced for a record that does not report its own, and whether it is not sure: the
-    /// record names a selector that was not announced, or the announcements contradict each other.
-    /// `scopes`: properties of the record.
+    /// The sampling announced for a record that does not report its own, and whether it is not
+    /// sure: the record names a selector that was not announced, or the announcements contradict
+    /// each other. `scopes`: properties of the record.
     pub(crate) fn resolve(
         &mut self,
         record: &FlowRecord,

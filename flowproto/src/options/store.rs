@@ -268,8 +268,8 @@ impl OptionsStore {
         self.selectors.len() > 0 || self.samplers.len() > 0
     }
 
-    /// Whether samplers without a selector are announced for templates and domains only. False if there
-    /// are many.
+    /// Whether samplers without a selector are announced for templates and domains only. False if
+    /// there are many.
     pub(crate) fn are_samplers_of_domain(&self) -> bool {
         const MANY: usize = 8;
         let mut scopes = self.samplers.iter().map(|(scope, _)| scope);

@@ -152,8 +152,8 @@ impl Choice {
         [self.octets, self.packets].map(|families| families.forward == Some(DELTAS))
     }
 
-    /// Whether a counter is that of the initiator, which is the source or the destination according to
-    /// 239 `biflowDirection`. A client is the initiator, whatever the direction of the flow.
+    /// Whether a counter is that of the initiator, which is the source or the destination according
+    /// to 239 `biflowDirection`. A client is the initiator, whatever the direction of the flow.
     pub(super) fn has_initiator(&self) -> bool {
         let has_source = self.steps.iter().any(|(step, rank)| {
             *rank < CLIENT_RANK && matches!(step.slot, Slot::SourceV4 | Slot::SourceV6)

@@ -1,5 +1,5 @@
-//! The headers of a tunnel packet in one record, the outer one first (RFC 7011 §8), as routers report them
-//! where a tunnel begins or ends.
+//! The headers of a tunnel packet in one record, the outer one first (RFC 7011 §8), as routers
+//! report them where a tunnel begins or ends.
 
 use super::Step;
 use super::slot::Slot;
@@ -29,7 +29,8 @@ const fn of_outer(slot: Slot) -> Option<Slot> {
     }
 }
 
-/// The position of the first of two fields with one of these slots, of elements of the same preference.
+/// The position of the first of two fields with one of these slots, of elements of the same
+/// preference.
 fn first_of_two(fields: &[(Step, u8)], slots: &[Slot]) -> Option<usize> {
     let mut all = fields.iter().enumerate();
     let (at, (_, rank)) = all.find(|(_, (step, _))| slots.contains(&step.slot))?;
@@ -37,11 +38,11 @@ fn first_of_two(fields: &[(Step, u8)], slots: &[Slot]) -> Option<usize> {
         .then_some(at)
 }
 
-/// Makes the first of two headers the tunnel of the second one, which is the flow. `fields`: those of a template in
-/// their order, with the ranks of their elements.
+/// Makes the first of two headers the tunnel of the second one, which is the flow. `fields`: those
+/// of a template in their order, with the ranks of their elements.
 ///
-/// There are two headers if the protocol, a source and a destination occur twice: a template for both address
-/// families has one protocol.
+/// There are two headers if the protocol, a source and a destination occur twice: a template for
+/// both address families has one protocol.
 pub(super) fn separate(fields: &mut Vec<(Step, u8)>) {
     let addresses = [SOURCES, DESTINATIONS, PROTOCOL];
     let is_twice = |slots: &&[Slot]| first_of_two(fields, slots).is_some();

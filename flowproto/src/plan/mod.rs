@@ -24,20 +24,22 @@
 //! Of several times, the finest one counts: milliseconds (152, 153), microseconds and nanoseconds
 //! (154–157), offset from the export time (158, 159), seconds (150, 151), `sysUpTime` (22, 21).
 //!
-//! Ports, ICMP types, prefix lengths and VLANs have elements by protocol or address family. A template may have
-//! several of them, of which a record fills one: the first that is not 0 is taken.
+//! Ports, ICMP types, prefix lengths and VLANs have elements by protocol or address family. A
+//! template may have several of them, of which a record fills one: the first that is not 0 is
+//! taken.
 //!
-//! A record of packets that leave (61) with deltas of 0 counts the deltas behind a middlebox, which are the
-//! outgoing counters of NetFlow v9.
+//! A record of packets that leave (61) with deltas of 0 counts the deltas behind a middlebox, which
+//! are the outgoing counters of NetFlow v9.
 //!
 //! A template with two headers, of which the first is that of a tunnel, counts the second one.
 //!
-//! A template without counters that has the first octets of a packet reports one packet in each record.
+//! A template without counters that has the first octets of a packet reports one packet in each
+//! record.
 //!
-//! `slot` maps elements to places, `choice` chooses among several for one place, `layers` separates the headers of a
-//! tunnel packet, `names` reads the name of the responder, `read` reads the values of a record and combines them,
-//! `outgoing` reads outgoing counters, `section` reads packets, `traffic` reads only what is counted, `sampling` and
-//! `time` interpret several values together.
+//! `slot` maps elements to places, `choice` chooses among several for one place, `layers` separates
+//! the headers of a tunnel packet, `names` reads the name of the responder, `read` reads the values
+//! of a record and combines them, `outgoing` reads outgoing counters, `section` reads packets,
+//! `traffic` reads only what is counted, `sampling` and `time` interpret several values together.
 
 mod choice;
 mod layers;
@@ -72,8 +74,8 @@ pub(crate) struct Plan {
     loads: Box<[Load]>,
     /// All other values.
     steps: Box<[Step]>,
-    /// Other elements of slots that have one for each protocol or address family: read if the preferred
-    /// one is 0, because it does not apply to the flow.
+    /// Other elements of slots that have one for each protocol or address family: read if the
+    /// preferred one is 0, because it does not apply to the flow.
     alternatives: Box<[Step]>,
     names: Box<[NameField]>,
     /// The packet that each record reports, if the template has no counters.
@@ -97,8 +99,8 @@ pub(crate) struct Plan {
 pub(crate) enum CounterKind {
     /// The increase since the previous record.
     Delta,
-    /// Counters of initiator and responder (231, 232, 298, 299), or of client and server. In records
-    /// of firewall connections, the last one has those of the whole connection.
+    /// Counters of initiator and responder (231, 232, 298, 299), or of client and server. In
+    /// records of firewall connections, the last one has those of the whole connection.
     Connection,
     /// Totals that run on from record to record.
     Total,
@@ -256,8 +258,9 @@ impl Plan {
         self.traffic.as_ref()
     }
 
-    /// Whether each record needs what earlier records of its flow have counted: running totals and firewall
-    /// connections. That costs a look-up, which exporters of deltas do not pay for. A reported packet is neither.
+    /// Whether each record needs what earlier records of its flow have counted: running totals and
+    /// firewall connections. That costs a look-up, which exporters of deltas do not pay for. A
+    /// reported packet is neither.
     pub(crate) fn need_totals(&self) -> bool {
         let has_totals = self.counter_kinds().iter().any(|kind| kind.is_total());
         !self.has_packet() && (has_totals || self.are_firewall_connections())

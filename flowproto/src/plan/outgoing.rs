@@ -1,7 +1,8 @@
-//! Counters of packets that leave (23, 24) in templates that have those of packets that enter (1, 2), too.
+//! Counters of packets that leave (23, 24) in templates that have those of packets that enter (1,
+//! 2), too.
 //!
-//! In NetFlow v9 they are OUT_BYTES and OUT_PKTS. Exporters exist that fill the counters of the direction
-//! (61) of a record and send 0 in the others.
+//! In NetFlow v9 they are OUT_BYTES and OUT_PKTS. Exporters exist that fill the counters of the
+//! direction (61) of a record and send 0 in the others.
 
 use super::place::FieldPlace;
 use crate::field::{FieldSpan, FieldSpecifier};
@@ -20,8 +21,8 @@ pub(super) struct OutgoingCounters {
 }
 
 impl OutgoingCounters {
-    /// The outgoing counters of a template. `None` if it has none. `have_deltas`: whether it has deltas (1, 2) of
-    /// octets and of packets; those without deltas are counted in another way.
+    /// The outgoing counters of a template. `None` if it has none. `have_deltas`: whether it has
+    /// deltas (1, 2) of octets and of packets; those without deltas are counted in another way.
     pub(super) fn of(
         specifiers: &[FieldSpecifier],
         spans: &[FieldSpan],

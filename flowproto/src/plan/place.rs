@@ -13,8 +13,8 @@ pub(super) struct FieldPlace {
 }
 
 impl FieldPlace {
-    /// The first field of an IANA element. `None` if the template has none. `spans`: of all fields, as if
-    /// none of variable length preceded them.
+    /// The first field of an IANA element. `None` if the template has none. `spans`: of all fields,
+    /// as if none of variable length preceded them.
     pub(super) fn of(specifiers: &[FieldSpecifier], spans: &[FieldSpan], id: u16) -> Option<Self> {
         let field = specifiers.iter().position(|s| s.element() == (0, id))?;
         let span = *spans.get(field)?;

@@ -122,7 +122,8 @@ const SAMPLING: u128 = bits([
     Slot::SamplingPopulation,
     Slot::SamplingProbability,
 ]);
-/// Properties of a record that an announcement of sampling can have as its scope, besides interfaces.
+/// Properties of a record that an announcement of sampling can have as its scope, besides
+/// interfaces.
 const SAMPLING_SCOPES: u128 = bits([
     Slot::SelectorId,
     Slot::SelectionSequence,

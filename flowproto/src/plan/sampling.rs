@@ -3,8 +3,8 @@
 use crate::record::{FlowRecord, Sampling};
 use crate::value::{float, unsigned};
 
-/// Maximum interval of 34 and 50: no sampler has a larger one. MikroTik RouterOS 6 sends its interval with
-/// the octets in reverse order, and not one packet of 16,777,216.
+/// Maximum interval of 34 and 50: no sampler has a larger one. MikroTik RouterOS 6 sends its
+/// interval with the octets in reverse order, and not one packet of 16,777,216.
 const MAX_INTERVAL: u64 = 0x00ff_ffff;
 
 /// Sampling of packets, and selection of flows.
@@ -127,8 +127,8 @@ impl SamplingFields {
             .is_some_and(|interval| interval > MAX_INTERVAL)
     }
 
-    /// The selection that the parameters describe. `None` where they describe none, or where a value
-    /// that is not in the registry qualifies them.
+    /// The selection that the parameters describe. `None` where they describe none, or where a
+    /// value that is not in the registry qualifies them.
     pub(crate) fn selection(&self) -> Option<Selection> {
         let flows = self.flow_selection();
         let packets = self.packet_sampling(flows.is_some());

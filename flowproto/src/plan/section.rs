@@ -45,8 +45,9 @@ impl PacketSection {
         })
     }
 
-    /// Fills the fields that the packet has, and counts one packet with the length in its IP header.
-    /// A section without an IP header leaves the record without counters. A packet is not a connection.
+    /// Fills the fields that the packet has, and counts one packet with the length in its IP
+    /// header. A section without an IP header leaves the record without counters. A packet is not a
+    /// connection.
     #[cold]
     pub(super) fn read(&self, octets: &[u8], spans: &[FieldSpan], record: &mut FlowRecord) {
         record.is_continuation = true;

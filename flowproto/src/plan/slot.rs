@@ -8,8 +8,8 @@ const IXIA: u32 = 3054;
 const VMWARE: u32 = 6876;
 const NTOP: u32 = 35632;
 
-/// Rank of the addresses of client and server (Cisco AVC), which stand for source and destination in
-/// templates without these.
+/// Rank of the addresses of client and server (Cisco AVC), which stand for source and destination
+/// in templates without these.
 pub(super) const CLIENT_RANK: u8 = 1;
 /// Rank of the ports of client and server.
 pub(super) const CLIENT_PORT_RANK: u8 = 4;
@@ -20,8 +20,8 @@ pub(super) const COUNTERS: u128 = Slot::Octets.bit()
     | Slot::ReverseOctets.bit()
     | Slot::ReversePackets.bit();
 
-/// The slots that have elements by protocol, address family or kind of tag. Records send 0 in those that do
-/// not apply to the flow.
+/// The slots that have elements by protocol, address family or kind of tag. Records send 0 in those
+/// that do not apply to the flow.
 pub(super) const ALTERNATIVES: u128 = Slot::SourcePort.bit()
     | Slot::DestinationPort.bit()
     | Slot::IcmpTypeCode.bit()
@@ -415,8 +415,9 @@ impl Slot {
             .filter(|(slot, _)| slot.unit(specifier).takes(specifier.length))
     }
 
-    /// The slot whose values have the unit of a field that fills `self`: of the times of the reverse direction,
-    /// which have one slot for all units, that of the element of the forward direction.
+    /// The slot whose values have the unit of a field that fills `self`: of the times of the
+    /// reverse direction, which have one slot for all units, that of the element of the forward
+    /// direction.
     pub(super) fn unit(self, specifier: &FieldSpecifier) -> Self {
         match self {
             Self::ReverseStart | Self::ReverseEnd => Self::of(0, specifier.id),

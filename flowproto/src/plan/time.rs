@@ -8,13 +8,15 @@ use crate::value::{low_u32, ntp_to_unix, ntp_to_unix_after_wrap};
 const AFTER_EXPORT: u64 = 60_000;
 /// Flows do not end later than this after their export, whatever the clocks are.
 const MAX_AFTER_EXPORT: u64 = 86_400_000;
-/// An exporter that has been up for longer does not report flows of the millisecond of its start: it does not
-/// fill in the field.
+/// An exporter that has been up for longer does not report flows of the millisecond of its start:
+/// it does not fill in the field.
 const MAX_AGE_OF_START: u32 = 86_400_000;
-/// 1990-01-01: no flow was metered before. Earlier times count from another event than 1970, or in another unit.
+/// 1990-01-01: no flow was metered before. Earlier times count from another event than 1970, or in
+/// another unit.
 const FIRST_FLOW: u64 = 631_152_000_000;
 
-/// A start or end of a flow, in the unit of its slot, as milliseconds since the epoch. `init` as for
+/// A start or end of a flow, in the unit of its slot, as milliseconds since the epoch. `init` as
+/// for
 /// [`up_time_to_epoch`].
 #[inline(always)]
 pub(super) fn to_epoch(
@@ -37,9 +39,9 @@ pub(super) fn to_epoch(
     known_time(time, context)
 }
 
-/// A time of a flow, milliseconds since the epoch; 0 (unknown) if flows of this export cannot have it: more
-/// than a day after it, such as an octet pattern of ones, or before there was flow export, such as the uptime
-/// of an exporter. The clock of an exporter that is not set is not compared.
+/// A time of a flow, milliseconds since the epoch; 0 (unknown) if flows of this export cannot have
+/// it: more than a day after it, such as an octet pattern of ones, or before there was flow export,
+/// such as the uptime of an exporter. The clock of an exporter that is not set is not compared.
 #[inline(always)]
 pub(super) const fn known_time(time: u64, context: &MessageContext) -> u64 {
     let export_time = context.export_time_milliseconds;
@@ -51,8 +53,9 @@ pub(super) const fn known_time(time: u64, context: &MessageContext) -> u64 {
     }
 }
 
-/// An NTP timestamp as milliseconds since the epoch. Its seconds begin again in 2036 (RFC 7011 §6.1.9). A
-/// time before 1970 is one of that era if the export was not earlier, else it is unknown (0).
+/// An NTP timestamp as milliseconds since the epoch. Its seconds begin again in 2036 (RFC 7011
+/// §6.1.9). A time before 1970 is one of that era if the export was not earlier, else it is unknown
+/// (0).
 fn ntp_to_epoch(timestamp: u64, export_time: u64) -> u64 {
     let time = ntp_to_unix(timestamp, 1000);
     if time != 0 || timestamp == 0 {
@@ -91,8 +94,9 @@ fn up_time_to_epoch(up_time: u32, init: Option<u64>, context: &MessageContext) -
 }
 
 /// A `sysUpTime` as milliseconds since the epoch, from both clocks in the header of its Message; 0
-/// (unknown) if the header has no `sysUpTime`, or if it is 0 long after the start of the exporter. The header's value is the later one, which makes the
-/// distance right across a wrap of the 32-bit counter.
+/// (unknown) if the header has no `sysUpTime`, or if it is 0 long after the start of the exporter.
+/// The header's value is the later one, which makes the distance right across a wrap of the 32-bit
+/// counter.
 pub(crate) fn relative_to_header(up_time: u32, header_up_time: u32, header_time: u64) -> u64 {
     if header_up_time == 0 || up_time == 0 && header_up_time > MAX_AGE_OF_START {
         return 0;

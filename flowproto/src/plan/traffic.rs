@@ -1,4 +1,5 @@
-//! Reads the traffic of a Data Record: a few values at fixed offsets, without the rest of a flow record.
+//! Reads the traffic of a Data Record: a few values at fixed offsets, without the rest of a flow
+//! record.
 
 use super::read::{HEALTH, Load, bits};
 use super::slot::{ENDS, STARTS, Slot};
@@ -9,8 +10,8 @@ use crate::record::BiflowDirection;
 use crate::traffic::TrafficRecord;
 use crate::value::{low_u8, low_u32};
 
-/// Values that can be in a record with traffic alone: those that are read here, and those that neither
-/// change what is counted nor between whom.
+/// Values that can be in a record with traffic alone: those that are read here, and those that
+/// neither change what is counted nor between whom.
 const ALLOWED: u128 = HEALTH
     | bits(STARTS)
     | bits(ENDS)
@@ -70,8 +71,9 @@ pub(crate) struct TrafficReader {
 }
 
 impl TrafficReader {
-    /// `fields` of a template without fields of variable length. `filled`: their slots. `minimum`: octets
-    /// of a record. `has_outgoing`: it has counters of packets that leave, too. `None` if the traffic of its records cannot be counted alone.
+    /// `fields` of a template without fields of variable length. `filled`: their slots. `minimum`:
+    /// octets of a record. `has_outgoing`: it has counters of packets that leave, too. `None` if
+    /// the traffic of its records cannot be counted alone.
     pub(super) fn new<'a>(
         fields: impl Iterator<Item = &'a Step> + Clone,
         filled: u128,
@@ -124,7 +126,8 @@ impl TrafficReader {
         self.has_health
     }
 
-    /// Whether a record has to be read as a whole: it can have its counters in those of packets that leave.
+    /// Whether a record has to be read as a whole: it can have its counters in those of packets
+    /// that leave.
     #[inline]
     pub(crate) const fn may_have_outgoing(&self, record: &TrafficRecord) -> bool {
         self.has_outgoing
@@ -137,8 +140,8 @@ impl TrafficReader {
         self.has_ipv6
     }
 
-    /// Source and destination of a record. `IPV6` is [`Self::has_ipv6`]: as a constant, it is decided once for all
-    /// records of a Set.
+    /// Source and destination of a record. `IPV6` is [`Self::has_ipv6`]: as a constant, it is
+    /// decided once for all records of a Set.
     #[inline]
     pub(crate) fn addresses<const IPV6: bool>(&self, octets: &[u8]) -> [Address; 2] {
         self.addresses.map(|at| {
@@ -150,7 +153,8 @@ impl TrafficReader {
         })
     }
 
-    /// The traffic of a record. `IPV6` as for [`Self::addresses`]. `selection`: the sampling in force.
+    /// The traffic of a record. `IPV6` as for [`Self::addresses`]. `selection`: the sampling in
+    /// force.
     #[inline]
     pub(crate) fn read<const IPV6: bool>(
         &self,

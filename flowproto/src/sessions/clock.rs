@@ -4,8 +4,8 @@ use crate::wire::MessageHeader;
 
 /// `sysUpTime` of a late Message is lower by at most this time, milliseconds.
 const MAX_LATENESS: u32 = 10_000;
-/// `sysUpTime` differs from the time since the Message before by at most this time, milliseconds: clocks
-/// are set, and a capture may have other times.
+/// `sysUpTime` differs from the time since the Message before by at most this time, milliseconds:
+/// clocks are set, and a capture may have other times.
 const MAX_CLOCK_ERROR: u64 = 3_600_000;
 /// The export time has seconds, milliseconds.
 const EXPORT_TIME_PRECISION: u64 = 2000;
@@ -28,9 +28,9 @@ impl MessageClock {
         }
     }
 
-    /// Whether `sysUpTime` of a later Message is lower because the exporter has started in between. If the
-    /// export time is lower by the same, the Message is late. If the exporter was up already when it
-    /// sent this Message, its cards have different clocks.
+    /// Whether `sysUpTime` of a later Message is lower because the exporter has started in between.
+    /// If the export time is lower by the same, the Message is late. If the exporter was up already
+    /// when it sent this Message, its cards have different clocks.
     pub(super) fn is_above(&self, later: &Self) -> bool {
         let Some(back) = self.up_time.checked_sub(later.up_time) else {
             return false;
@@ -68,8 +68,8 @@ impl MessageClock {
         self.export_milliseconds <= latest.export_milliseconds && self.up_time <= latest.up_time
     }
 
-    /// Whether by the clocks of a later Message the exporter has started after this one, although its
-    /// `sysUpTime` is higher by then.
+    /// Whether by the clocks of a later Message the exporter has started after this one, although
+    /// its `sysUpTime` is higher by then.
     fn is_before_boot_of(&self, later: &Self) -> bool {
         let boot = later
             .export_milliseconds

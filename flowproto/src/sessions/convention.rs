@@ -78,8 +78,8 @@ impl Convention {
 }
 
 impl MessageSequence {
-    /// First number of the Message, and that of the Message after it. Without the number of records,
-    /// the Message has none.
+    /// First number of the Message, and that of the Message after it. Without the number of
+    /// records, the Message has none.
     pub(super) fn span(self, convention: Convention) -> (u32, u32) {
         let advance = convention.advance(self.records.unwrap_or_default());
         if convention.is_inclusive() {

@@ -460,8 +460,8 @@ impl Sessions {
         Some((template, is_shared))
     }
 
-    /// Searches the next sessions for idle templates, forgets those, and returns their number. Drops
-    /// changes of templates that are over.
+    /// Searches the next sessions for idle templates, forgets those, and returns their number.
+    /// Drops changes of templates that are over.
     pub(crate) fn sweep(&mut self, now_milliseconds: u64) -> usize {
         let idle = self.limits.idle_milliseconds;
         let is_idle = |used: u64| now_milliseconds.saturating_sub(used) > idle;

@@ -149,8 +149,8 @@ impl Exporters {
         }
     }
 
-    /// Counts something unusable. Addresses that have sent readable records (`has_decoded`) have counts of
-    /// their own, however many others send.
+    /// Counts something unusable. Addresses that have sent readable records (`has_decoded`) have
+    /// counts of their own, however many others send.
     pub(crate) fn count_unusable(&mut self, address: Address, has_decoded: bool, reason: Unusable) {
         let room = if has_decoded { self.bound } else { 0 };
         let has_room = self.unusable.len() < room.saturating_add(MAX_ADDRESSES);

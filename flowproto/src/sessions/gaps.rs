@@ -6,7 +6,8 @@ use super::key::ExporterId;
 pub(super) const WINDOW_MESSAGES: u8 = 64;
 /// A gap is a loss after this time.
 pub(super) const WINDOW_MILLISECONDS: u64 = 1000;
-/// Maximum number of open gaps; for one more, the oldest is closed. Late Messages cut gaps in pieces.
+/// Maximum number of open gaps; for one more, the oldest is closed. Late Messages cut gaps in
+/// pieces.
 const MAX_GAPS: usize = 16;
 
 /// Losses and reordering by the sequence numbers.

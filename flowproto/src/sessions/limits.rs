@@ -1,7 +1,7 @@
 //! Bounds.
 
-/// Bounds of a Collecting Process. One source address gets at most [`Self::address_share`] percent of
-/// each.
+/// Bounds of a Collecting Process. One source address gets at most [`Self::address_share`] percent
+/// of each.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Maximum number of Observation Domains, each as received in one Transport Session. Default 4096.
@@ -30,7 +30,8 @@ pub struct Limits {
     /// Observation Domains without a Message for this time are forgotten, and so are templates that
     /// were neither sent nor used, milliseconds. Default 2 h.
     pub idle_milliseconds: u64,
-    /// Share of one source address of each bound, percent. Default 25. Bounds of a few are not shared.
+    /// Share of one source address of each bound, percent. Default 25. Bounds of a few are not
+    /// shared.
     pub address_share: u8,
     /// Whether a session can use the template of another one of its exporter. Default true.
     pub template_sharing: bool,

@@ -178,8 +178,8 @@ impl Sessions {
         (message, Verdict::None)
     }
 
-    /// The exporter of a session has restarted: forgets templates defined before `stamp`, changes of
-    /// the others, and options data.
+    /// The exporter of a session has restarted: forgets templates defined before `stamp`, changes
+    /// of the others, and options data.
     fn restart(&mut self, place: Place, stamp: u64) {
         self.forget_templates(place, |entry| entry.stamp < stamp);
         self.drop_changes(place, |_| true);

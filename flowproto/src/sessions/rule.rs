@@ -25,11 +25,12 @@ pub struct ExporterAddresses {
     pub reported: Address,
 }
 
-/// Looks up the sampling rule of an exporter, once per Transport Session, and again if the exporter reports
-/// another address.
+/// Looks up the sampling rule of an exporter, once per Transport Session, and again if the exporter
+/// reports another address.
 pub type SamplingPolicy = ByExporter<ExporterAddresses, SamplingRule>;
 
-/// Looks up the elements that are read as others by the source address of an exporter, once per template.
+/// Looks up the elements that are read as others by the source address of an exporter, once per
+/// template.
 pub type AliasPolicy = ByExporter<Address, ElementAliases>;
 
 /// Looks up a value by the addresses of an exporter.

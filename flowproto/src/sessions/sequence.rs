@@ -1,13 +1,14 @@
 //! Sequence numbers of one series of Messages: what was lost between the exporter and here.
 //!
-//! Every [`Convention`] is followed at once; the one that has explained the numbers best decides what
-//! is missing. A loss is counted only if it is sure:
+//! Every [`Convention`] is followed at once; the one that has explained the numbers best decides
+//! what is missing. A loss is counted only if it is sure:
 //!
 //! * A gap can be filled by late Messages until 64 Messages or one second have
 //!   passed.
-//! * A jump is undone if the Messages after it continue from before it: one Message had a wrong number.
-//! * A jump too far to believe counts only if the next Message continues it, and if the exporter's rate
-//!   explains it. Otherwise the exporter has restarted.
+//! * A jump is undone if the Messages after it continue from before it: one Message had a wrong
+//!   number.
+//! * A jump too far to believe counts only if the next Message continues it, and if the exporter's
+//!   rate explains it. Otherwise the exporter has restarted.
 //! * Nothing is counted while no convention explains the numbers.
 
 mod jumps;

@@ -339,8 +339,8 @@ impl Sessions {
         templates
     }
 
-    /// Gives back the templates of a session that ends. Over UDP, those of v9 are of its Source ID, and
-    /// stay for its other ports.
+    /// Gives back the templates of a session that ends. Over UDP, those of v9 are of its Source ID,
+    /// and stay for its other ports.
     fn release_templates(&mut self, session: &mut Session) {
         let key = session.key;
         let keeps = key.connection == 0 && key.domain.version == Version::V9;

@@ -125,8 +125,8 @@ impl Directory {
         Some(Arc::clone(&layout.template))
     }
 
-    /// A session has defined a layout that it did not have. Returns whether there was room for it, and
-    /// the fields added and removed.
+    /// A session has defined a layout that it did not have. Returns whether there was room for it,
+    /// and the fields added and removed.
     pub(super) fn define(
         &mut self,
         key: (u32, u16),
@@ -173,8 +173,8 @@ impl Directory {
         true
     }
 
-    /// A session does not have this layout any longer. `keeps`: the layout stays even without owner.
-    /// Returns the fields removed.
+    /// A session does not have this layout any longer. `keeps`: the layout stays even without
+    /// owner. Returns the fields removed.
     pub(super) fn release(
         &mut self,
         key: (u32, u16),

@@ -1,8 +1,8 @@
 //! Series of sequence numbers of one device, and which sessions share one.
 //!
-//! A series may run over several UDP ports (NAT, a load balancer, a pool of sockets) and over several
-//! Source IDs. It may also be that of one of several exporters that share an address. The numbers
-//! decide: a Message belongs to the series that it continues.
+//! A series may run over several UDP ports (NAT, a load balancer, a pool of sockets) and over
+//! several Source IDs. It may also be that of one of several exporters that share an address. The
+//! numbers decide: a Message belongs to the series that it continues.
 
 use super::convention::MessageSequence;
 use super::gaps::Report;
@@ -65,9 +65,9 @@ pub(super) struct Tracks {
 }
 
 impl Tracks {
-    /// Puts a Message into a series. Returns whether its session and the others of the series are of one
-    /// exporter: this Message or an earlier one continues a Message of another session, and not the
-    /// session's own, and since then no session has turned out to be of another exporter.
+    /// Puts a Message into a series. Returns whether its session and the others of the series are
+    /// of one exporter: this Message or an earlier one continues a Message of another session, and
+    /// not the session's own, and since then no session has turned out to be of another exporter.
     pub(super) fn assign(&mut self, member: &mut Membership, arrival: &Arrival) -> bool {
         let is_proof = self.place(member, arrival);
         let Some(track) = member.track.and_then(|id| self.get(id)) else {
@@ -79,8 +79,8 @@ impl Tracks {
         member.shared_since == Some(track.splits)
     }
 
-    /// Puts a Message into a series. Returns whether it proves that its session and another one are of
-    /// one exporter.
+    /// Puts a Message into a series. Returns whether it proves that its session and another one are
+    /// of one exporter.
     fn place(&mut self, member: &mut Membership, arrival: &Arrival) -> bool {
         let Some(track) = member.track.and_then(|id| self.get(id)) else {
             let (id, is_next) = self.of_new_session(arrival);
@@ -142,8 +142,8 @@ impl Tracks {
         Some((outcome, &track.sequence))
     }
 
-    /// Takes the sequence number of a Message that was sent before the latest one. Returns the number
-    /// that the next one must have.
+    /// Takes the sequence number of a Message that was sent before the latest one. Returns the
+    /// number that the next one must have.
     pub(super) fn on_late(
         &mut self,
         member: &Membership,
@@ -264,8 +264,8 @@ impl Tracks {
         })
     }
 
-    /// The series of a session that has sent nothing before, and whether its Message is the next one
-    /// of it.
+    /// The series of a session that has sent nothing before, and whether its Message is the next
+    /// one of it.
     fn of_new_session(&mut self, arrival: &Arrival) -> (TrackId, bool) {
         if let Some(id) = self.find_next(arrival) {
             return (id, true);

@@ -12,8 +12,8 @@ pub enum Unusable {
     Truncated,
     /// Unknown version number.
     UnknownVersion,
-    /// A Set whose length is below 4 or beyond the Message, or a Message whose length is not that of
-    /// its Sets, or of its records in NetFlow v1, v5 and v7.
+    /// A Set whose length is below 4 or beyond the Message, or a Message whose length is not that
+    /// of its Sets, or of its records in NetFlow v1, v5 and v7.
     SetLength,
     /// A Set with an ID that the protocol does not use.
     ReservedSet,

@@ -196,8 +196,8 @@ impl Sessions {
         announced
     }
 
-    /// Keeps an announcement in the options data of a session's device. False if there is no room for
-    /// it, or if it has the name of another element.
+    /// Keeps an announcement in the options data of a session's device. False if there is no room
+    /// for it, or if it has the name of another element.
     pub(super) fn keep_announcement(
         &mut self,
         place: Place,
@@ -229,8 +229,8 @@ impl Sessions {
         true
     }
 
-    /// Adds records of a session: their number, the sampling of the latest, and how many have an unknown
-    /// one.
+    /// Adds records of a session: their number, the sampling of the latest, and how many have an
+    /// unknown one.
     pub(crate) fn add_records(
         &mut self,
         place: Place,

@@ -1,8 +1,8 @@
 //! The records of NetFlow v1, v5 and v7, which have one layout each and no templates.
 //!
-//! They agree on the meaning of what they put at the same offset. v7 has no engine and no sampling, and appends
-//! the address of the bypassed router to its records. v1 has the TCP flags elsewhere, no autonomous
-//! systems and no masks.
+//! They agree on the meaning of what they put at the same offset. v7 has no engine and no sampling,
+//! and appends the address of the bypassed router to its records. v1 has the TCP flags elsewhere,
+//! no autonomous systems and no masks.
 
 use super::header::MessageHeader;
 use super::version::Version;
@@ -27,8 +27,9 @@ const V1_PADDING: std::ops::Range<usize> = 41..V5_OCTETS;
 /// Maximum number of records of a v1 datagram of exporters that take the limit of v5.
 const V1_MAX_RECORDS: u16 = 30;
 
-/// Octets of a record, in a datagram with `content` behind the header. `None` if a v1 datagram does not have
-/// the records that it counts: other protocols begin as v1 does (STUN, TFTP), so it must fit.
+/// Octets of a record, in a datagram with `content` behind the header. `None` if a v1 datagram does
+/// not have the records that it counts: other protocols begin as v1 does (STUN, TFTP), so it must
+/// fit.
 pub(crate) fn record_octets(header: &MessageHeader, content: &[u8]) -> Option<usize> {
     match header.version {
         Version::V1 => v1_record_octets(header.length_or_count, content),
@@ -37,9 +38,10 @@ pub(crate) fn record_octets(header: &MessageHeader, content: &[u8]) -> Option<us
     }
 }
 
-/// Descriptions of v1 differ: a record has 48 octets, or 52 with more padding at the end. Only the length
-/// of the datagram shows which, and zeros may follow the records. If both lengths fit, those records are
-/// short whose padding is zero, because the protocol of a long one is where its successor would have padding.
+/// Descriptions of v1 differ: a record has 48 octets, or 52 with more padding at the end. Only the
+/// length of the datagram shows which, and zeros may follow the records. If both lengths fit, those
+/// records are short whose padding is zero, because the protocol of a long one is where its
+/// successor would have padding.
 fn v1_record_octets(count: u16, content: &[u8]) -> Option<usize> {
     let fits = |octets: usize| {
         let rest = content.get(octets.saturating_mul(count.into())..);

@@ -15,7 +15,8 @@ pub(crate) struct MessageHeader {
     pub(crate) export_time_milliseconds: u64,
     /// 0 in v1, which has none.
     pub(crate) sequence: u32,
-    /// Observation Domain ID (IPFIX), Source ID (v9), engine type × 256 + engine id (v5), 0 (v7, v1).
+    /// Observation Domain ID (IPFIX), Source ID (v9), engine type × 256 + engine id (v5), 0 (v7,
+    /// v1).
     pub(crate) observation_domain_id: u32,
     /// v5: sampling mode in the first 2 bits, interval in the other 14; 0 in other versions.
     pub(crate) sampling: u16,

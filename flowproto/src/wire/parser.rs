@@ -13,8 +13,8 @@ const SET_HEADER: usize = 4;
 /// Octets of the shortest thing in a Template Set, a withdrawal. Less is padding.
 const WITHDRAWAL: usize = 4;
 
-/// True if a datagram begins as one of the versions does. Other protocols begin as v1 does, so its records
-/// must be those that its header counts.
+/// True if a datagram begins as one of the versions does. Other protocols begin as v1 does, so its
+/// records must be those that its header counts.
 #[must_use]
 pub fn is_flow_export(datagram: &[u8]) -> bool {
     let version = datagram.first_chunk().copied().map(u16::from_be_bytes);

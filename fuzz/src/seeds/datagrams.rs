@@ -281,7 +281,8 @@ fn announced() -> Vec<Vec<u8>> {
     ]
 }
 
-/// All families of counters, reduced, running on, both directions; an element twice; who was translated.
+/// All families of counters, reduced, running on, both directions; an element twice; who was
+/// translated.
 fn counters() -> Vec<Vec<u8>> {
     let families: [&[Field]; 5] = [
         &[

@@ -1,5 +1,5 @@
-//! Files: captures of flow export, IPFIX files, inventories, databases and cloud ranges; and the kernel's
-//! messages.
+//! Files: captures of flow export, IPFIX files, inventories, databases and cloud ranges; and the
+//! kernel's messages.
 
 use mmdb_writer::{Value, Writer};
 

@@ -1,5 +1,5 @@
-//! Inputs to begin with: what our own exporters send and what a node sees, valid and of every kind, so that
-//! a fuzzer starts deep inside; and mutants of them that are the same every time.
+//! Inputs to begin with: what our own exporters send and what a node sees, valid and of every kind,
+//! so that a fuzzer starts deep inside; and mutants of them that are the same every time.
 
 pub(crate) mod datagrams;
 pub(crate) mod files;

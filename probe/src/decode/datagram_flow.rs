@@ -1,5 +1,5 @@
-//! The flow of a datagram at fixed offsets of a cooked frame, for a decision that must cost less than
-//! decoding.
+//! The flow of a datagram at fixed offsets of a cooked frame, for a decision that must cost less
+//! than decoding.
 
 use flowproto::protocol::UDP;
 
@@ -8,7 +8,8 @@ use crate::capture::frame::{Frame, LinkType};
 /// Octets of the cooked header.
 const COOKED: usize = 20;
 
-/// The interface that has observed a datagram, addresses and ports in words; equal if all of them are.
+/// The interface that has observed a datagram, addresses and ports in words; equal if all of them
+/// are.
 ///
 /// `None` if these are not at their usual places: other link types and protocols, options and
 /// extension headers, later fragments.

@@ -13,8 +13,8 @@ use super::packet::{NetworkId, PacketInfo, Undecodable};
 /// How long a fragmented packet is kept: RFC 8200 §4.5 gives reassembly 60 s, Linux 30 s.
 const LIFETIME_NS: u64 = 30_000_000_000;
 
-/// Source, destination, identification and protocol, and virtual network in words, hashed and compared
-/// as integers.
+/// Source, destination, identification and protocol, and virtual network in words, hashed and
+/// compared as integers.
 type PacketKey = [u64; 6];
 
 /// A fragmented packet.
@@ -82,8 +82,9 @@ impl FragmentTable {
         self.orphans
     }
 
-    /// Keeps the first fragment of a tunnel packet, whose payload is metered whole. `network`: that of
-    /// the outer header. Returns the octets of that payload that later fragments have metered already.
+    /// Keeps the first fragment of a tunnel packet, whose payload is metered whole. `network`: that
+    /// of the outer header. Returns the octets of that payload that later fragments have metered
+    /// already.
     #[cold]
     pub(super) fn tunnel(
         &mut self,

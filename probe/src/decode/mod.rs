@@ -4,8 +4,8 @@
 //! The flow key is that of the *innermost* IP header. The header next outside it becomes the
 //! tunnel. In the order of a frame: `link` finds the first IP header, `ip` reads one, `tunnel`
 //! finds the next one inside, `transport` reads ports and flags, `security` recognizes encrypted
-//! payloads, `contents` is what copies of the packet share, and [`fragment`] gives later fragments the ports of their first one. [`decoder`]
-//! calls them.
+//! payloads, `contents` is what copies of the packet share, and [`fragment`] gives later fragments
+//! the ports of their first one. [`decoder`] calls them.
 //!
 //! Octets come from the network: every length is checked, nothing is allocated, and every loop ends
 //! with the data or at a constant. An inner packet that cannot be decoded leaves the outer one.

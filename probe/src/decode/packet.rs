@@ -137,8 +137,8 @@ pub struct PacketInfo {
     /// Payload octets that an offload may have merged from several segments, of TCP, UDP, SCTP or
     /// ESP; 0 for fragments and if the TCP header is truncated.
     pub payload_octets: u32,
-    /// Octets of the headers that every segment of that payload has. Of a later fragment, those of the IP
-    /// header.
+    /// Octets of the headers that every segment of that payload has. Of a later fragment, those of
+    /// the IP header.
     pub header_octets: u32,
     /// Octets of TCP options.
     pub tcp_option_octets: u32,
@@ -176,8 +176,8 @@ pub struct PacketInfo {
 }
 
 impl PacketInfo {
-    /// Octets behind the IP and transport headers, also of fragments. 0 for protocols whose header is not
-    /// read, and if it was not captured.
+    /// Octets behind the IP and transport headers, also of fragments. 0 for protocols whose header
+    /// is not read, and if it was not captured.
     #[inline]
     #[must_use]
     pub const fn transport_octets(&self) -> u32 {

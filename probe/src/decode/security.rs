@@ -1,4 +1,5 @@
-//! Encrypted packets over UDP, as far as their headers prove it: WireGuard, and ESP in UDP (RFC 3948).
+//! Encrypted packets over UDP, as far as their headers prove it: WireGuard, and ESP in UDP (RFC
+//! 3948).
 
 use flowproto::record::SecurityProtocol;
 
@@ -8,8 +9,8 @@ const UDP_HEADER: usize = 8;
 /// Octets of the smallest ESP packet: SPI, sequence number, and a block of four with its trailer.
 const MIN_ESP: u32 = 12;
 
-/// What protects a UDP datagram whose header and payload are `datagram`, as far as they were captured.
-/// `payload_octets` on the wire; 0 for fragments, of which nothing is known.
+/// What protects a UDP datagram whose header and payload are `datagram`, as far as they were
+/// captured. `payload_octets` on the wire; 0 for fragments, of which nothing is known.
 #[cold]
 pub(super) fn over_udp(
     protocol: TunnelProtocol,

@@ -44,10 +44,10 @@ impl TunnelProtocol {
     }
 }
 
-/// Registered ports, and those that are common without a registration: 8472, the default of Linux and
-/// Flannel for VXLAN; 51820 and 51821 (WireGuard and Calico), 51871 (Cilium). Foo over UDP has none.
-/// GTP-U has a registered one, but it carries packets of mobile devices: what pods exchange are its
-/// outer packets, often in fragments.
+/// Registered ports, and those that are common without a registration: 8472, the default of Linux
+/// and Flannel for VXLAN; 51820 and 51821 (WireGuard and Calico), 51871 (Cilium). Foo over UDP has
+/// none. GTP-U has a registered one, but it carries packets of mobile devices: what pods exchange
+/// are its outer packets, often in fragments.
 const DEFAULT_PORTS: [(u16, TunnelProtocol); 13] = [
     (4789, TunnelProtocol::Vxlan),
     (8472, TunnelProtocol::Vxlan),
@@ -118,8 +118,8 @@ kipfix_service::text_setting!(TunnelPort);
 #[derive(Clone, Debug)]
 pub struct TunnelPorts {
     ports: Vec<(u16, TunnelProtocol)>,
-    /// The low octets of the ports of tunnels in clear text, and of encrypted ones. Most packets need
-    /// no more than a look at these.
+    /// The low octets of the ports of tunnels in clear text, and of encrypted ones. Most packets
+    /// need no more than a look at these.
     clear: OctetSet,
     encrypted: OctetSet,
 }

@@ -1,6 +1,7 @@
-//! The queue of records from the metering threads to the exporting thread. Each metering thread has a
-//! fixed number of batches, which circulate: filled ones over one bounded channel, emptied ones back
-//! to their thread. So nothing is allocated once all have been used, and there is no lock per record.
+//! The queue of records from the metering threads to the exporting thread. Each metering thread has
+//! a fixed number of batches, which circulate: filled ones over one bounded channel, emptied ones
+//! back to their thread. So nothing is allocated once all have been used, and there is no lock per
+//! record.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
@@ -29,8 +30,8 @@ impl Batch {
 }
 
 /// Creates a queue of at most `records` records, in batches, for a number of metering threads. If
-/// the share of a thread is full, its records wait for room if `wait` is set (savefile), and are lost
-/// and counted otherwise (live).
+/// the share of a thread is full, its records wait for room if `wait` is set (savefile), and are
+/// lost and counted otherwise (live).
 #[must_use]
 pub fn queue(records: usize, wait: bool, threads: usize) -> (Vec<RecordBatches>, FilledBatches) {
     // One batch is being filled and one being exported.
@@ -130,8 +131,8 @@ impl RecordBatches {
         }
     }
 
-    /// The batch that was emptied last: its memory is likely in the cache of the processor, and that
-    /// of batches which are never needed is not allocated.
+    /// The batch that was emptied last: its memory is likely in the cache of the processor, and
+    /// that of batches which are never needed is not allocated.
     fn next_empty(&mut self) -> Option<Batch> {
         self.take_back();
         if let Some(batch) = self.empty.pop() {

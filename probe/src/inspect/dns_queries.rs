@@ -32,8 +32,8 @@ struct Query {
 }
 
 impl DnsQueries {
-    /// Observes a message with this key at `time_ns` since the epoch. True if it is the response to a
-    /// query that was observed.
+    /// Observes a message with this key at `time_ns` since the epoch. True if it is the response to
+    /// a query that was observed.
     pub(super) fn observe(&mut self, key: &FlowKey, message: &[u8], time_ns: u64) -> bool {
         let Some(message) = Message::of(message) else {
             return false;
@@ -65,7 +65,8 @@ impl DnsQueries {
         false
     }
 
-    /// Servers may return the name with other upper and lower case. `None` if the question cannot be read.
+    /// Servers may return the name with other upper and lower case. `None` if the question cannot
+    /// be read.
     fn hash_question(&self, message: &Message<'_>) -> Option<u64> {
         let (name, query_type) = message.question()?;
         let mut hasher = self.hash.build_hasher();
@@ -77,8 +78,9 @@ impl DnsQueries {
     }
 }
 
-/// True if a message with this key names addresses only as the response to a query that was observed: any
-/// program may send from port 5353, also to port 53. Queries to port 5353 are such messages, too.
+/// True if a message with this key names addresses only as the response to a query that was
+/// observed: any program may send from port 5353, also to port 53. Queries to port 5353 are such
+/// messages, too.
 pub(super) const fn needs_query(key: &FlowKey) -> bool {
     key.source_port != PORT
         && (key.source_port == UNPRIVILEGED_PORT || key.destination_port == UNPRIVILEGED_PORT)

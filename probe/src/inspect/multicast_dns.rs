@@ -1,5 +1,5 @@
-//! Multicast DNS (RFC 6762), which is not counted as DNS. Its responders answer a query from another
-//! port than 5353 as a DNS server at port 5353 does (RFC 6762 §6.7).
+//! Multicast DNS (RFC 6762), which is not counted as DNS. Its responders answer a query from
+//! another port than 5353 as a DNS server at port 5353 does (RFC 6762 §6.7).
 
 /// True for names of multicast DNS: of a host, as `printer.local`, and of a service, as
 /// `_ipp._tcp.local`. Longer names under `local` are also those of clusters.

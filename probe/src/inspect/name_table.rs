@@ -19,8 +19,8 @@ const MAX_TIME_TO_LIVE: u32 = 86_400;
 const SECOND_NS: u64 = 1_000_000_000;
 /// Room for the text of a name, octets. Names are shared between addresses and clients.
 const NAME_OCTETS: usize = 64;
-/// Names of Services and pods in a cluster (Kubernetes DNS specification). The collector knows their
-/// addresses.
+/// Names of Services and pods in a cluster (Kubernetes DNS specification). The collector knows
+/// their addresses.
 const CLUSTER_DOMAIN: &[u8] = b".cluster.local";
 
 /// Counts of names since the start.
@@ -193,7 +193,8 @@ impl NameTable {
     }
 }
 
-/// The name in a DNS response and its addresses. `None` if there is no address, and for names in a cluster.
+/// The name in a DNS response and its addresses. `None` if there is no address, and for names in a
+/// cluster.
 fn named_addresses(message: &[u8]) -> Option<(QuestionName, Answers<'_>)> {
     let (name, answers) = Response::of(message)?.question()?;
     if is_in_cluster(name.text()) {

@@ -1,5 +1,5 @@
-//! The header of the PROXY protocol, version 1 or 2. Load balancers send it once, before the octets of
-//! their client.
+//! The header of the PROXY protocol, version 1 or 2. Load balancers send it once, before the octets
+//! of their client.
 
 /// Longest line of version 1, octets.
 const MAX_LINE: usize = 107;
@@ -10,8 +10,8 @@ const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Octets of the header of version 2 before the addresses.
 const FIXED_OCTETS: usize = 16;
 
-/// The octets behind the header at the beginning of a stream. `None` if there is no header, or not all
-/// of it.
+/// The octets behind the header at the beginning of a stream. `None` if there is no header, or not
+/// all of it.
 #[must_use]
 pub(super) fn after(stream: &[u8]) -> Option<&[u8]> {
     match stream.first()? {

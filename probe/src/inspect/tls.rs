@@ -1,8 +1,8 @@
 //! The server name of a TLS `ClientHello` (RFC 8446 §4.1.2, RFC 6066 §3).
 //!
-//! A client that encrypts its hello (ECH, RFC 9849) sends two: the inner one is not readable, and the
-//! outer one has the public name of the provider. Clients also send a meaningless ECH extension with a
-//! readable name, which looks the same.
+//! A client that encrypts its hello (ECH, RFC 9849) sends two: the inner one is not readable, and
+//! the outer one has the public name of the provider. Clients also send a meaningless ECH extension
+//! with a readable name, which looks the same.
 
 use super::reader::Reader;
 
@@ -24,8 +24,8 @@ pub struct ClientHello<'a> {
     pub server_name: Option<&'a [u8]>,
     /// The hello has an ECH extension, so that the name may be that of the provider.
     pub is_encrypted: bool,
-    /// Octets of the stream up to the end of the record, or of the message without one; more than there
-    /// are if it continues.
+    /// Octets of the stream up to the end of the record, or of the message without one; more than
+    /// there are if it continues.
     pub octets: usize,
 }
 
@@ -35,8 +35,8 @@ pub const fn begins(stream: &[u8]) -> bool {
     matches!(stream, [HANDSHAKE, 3, _, _, _, CLIENT_HELLO, ..])
 }
 
-/// Reads the `ClientHello` at the beginning of a stream, which may end early. `None` if there is none.
-/// If it is in several records (RFC 8446 §5.1), their contents are put together in `room`.
+/// Reads the `ClientHello` at the beginning of a stream, which may end early. `None` if there is
+/// none. If it is in several records (RFC 8446 §5.1), their contents are put together in `room`.
 #[must_use]
 pub fn read<'a>(stream: &'a [u8], room: &'a mut Vec<u8>) -> Option<ClientHello<'a>> {
     if !begins(stream) {
@@ -74,8 +74,8 @@ fn record(stream: &[u8]) -> Option<(&[u8], usize)> {
     Some((content.get(..length).unwrap_or(content), length))
 }
 
-/// Puts the contents of records together up to the octets of a message. Returns the octets of the stream
-/// up to the end of the latest record, or of its header if that is incomplete.
+/// Puts the contents of records together up to the octets of a message. Returns the octets of the
+/// stream up to the end of the latest record, or of its header if that is incomplete.
 #[cold]
 fn join_records(stream: &[u8], message_octets: usize, room: &mut Vec<u8>) -> Option<usize> {
     room.clear();

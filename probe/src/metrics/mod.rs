@@ -224,9 +224,9 @@ impl Metrics {
         self.interfaces.clone()
     }
 
-    /// Publishes the counts of the capture of a metering thread. First packets and DNS answers, which
-    /// every thread captures, are those of the first thread; each has drops of its own. An interface
-    /// counts as captured if all threads capture it.
+    /// Publishes the counts of the capture of a metering thread. First packets and DNS answers,
+    /// which every thread captures, are those of the first thread; each has drops of its own. An
+    /// interface counts as captured if all threads capture it.
     pub fn publish_capture(&self, thread: usize, counters: &CaptureCounters) {
         let mut threads = lock(&self.threads);
         if let Some(of_thread) = threads.get_mut(thread) {

@@ -2,8 +2,8 @@
 
 use super::segment::precedes;
 
-/// Gaps that are kept. Reordering fills a gap soon, so that older ones are of losses only, and a segment
-/// outside all of them is a retransmission anyway.
+/// Gaps that are kept. Reordering fills a gap soon, so that older ones are of losses only, and a
+/// segment outside all of them is a retransmission anyway.
 const KEPT: usize = 4;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,8 +36,8 @@ impl Gaps {
         self.next = self.next.wrapping_add(1);
     }
 
-    /// Fills the gaps between two sequence numbers. Returns the octets in gaps that were opened at most
-    /// `age_ns` before `now_ns`.
+    /// Fills the gaps between two sequence numbers. Returns the octets in gaps that were opened at
+    /// most `age_ns` before `now_ns`.
     pub(super) fn fill(&mut self, start: u32, end: u32, now_ns: u64, age_ns: u64) -> u32 {
         let mut young = 0_u32;
         let mut rest = None;

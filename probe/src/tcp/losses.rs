@@ -1,5 +1,5 @@
-//! Counts of the conversations with losses. Most conversations have none, so the counts have a slab of
-//! their own.
+//! Counts of the conversations with losses. Most conversations have none, so the counts have a slab
+//! of their own.
 
 use flowproto::tcp::TcpHealth;
 

@@ -1,14 +1,15 @@
-//! Health of TCP connections: retransmissions, reordering, duplicate acknowledgments, closed windows
-//! and round-trip times, from the headers of both directions. Used by [`crate::cache`], which keeps one
+//! Health of TCP connections: retransmissions, reordering, duplicate acknowledgments, closed
+//! windows and round-trip times, from the headers of both directions. Used by [`crate::cache`],
+//! which keeps one
 //! [`TcpState`] per conversation.
 //!
-//! A segment below the highest sequence number of its stream was either sent again or overtaken by a
-//! later one. What was lost takes a round trip to be requested and sent again, so a segment that fills a
-//! gap younger than half of that is out of order. Otherwise it is a retransmission.
+//! A segment below the highest sequence number of its stream was either sent again or overtaken by
+//! a later one. What was lost takes a round trip to be requested and sent again, so a segment that
+//! fills a gap younger than half of that is out of order. Otherwise it is a retransmission.
 //!
-//! A round trip is measured from a segment to the first acknowledgment that covers it, one at a time per
-//! stream, and never over a retransmission (Karn's algorithm, RFC 6298 §3). The SYN and its answer are
-//! segments like others, so they give the round trips of the handshake.
+//! A round trip is measured from a segment to the first acknowledgment that covers it, one at a
+//! time per stream, and never over a retransmission (Karn's algorithm, RFC 6298 §3). The SYN and
+//! its answer are segments like others, so they give the round trips of the handshake.
 //!
 //! * [`segment`]: what is needed of a packet;
 //! * `stream`: one direction;
@@ -29,8 +30,8 @@ use losses::{LossStore, Losses};
 use segment::Segment;
 use stream::Stream;
 
-/// Age of a gap up to which a segment that fills it is out of order, microseconds, while no round trip
-/// was measured.
+/// Age of a gap up to which a segment that fills it is out of order, microseconds, while no round
+/// trip was measured.
 const DEFAULT_REORDERING_MICROSECONDS: u32 = 3000;
 
 /// The state of a connection that its health depends on. It takes two cache lines.

@@ -1,4 +1,5 @@
-//! One direction of a TCP connection: what its sender has sent, and what the other end has acknowledged.
+//! One direction of a TCP connection: what its sender has sent, and what the other end has
+//! acknowledged.
 
 use flowproto::tcp::RoundTripTime;
 

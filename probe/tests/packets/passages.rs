@@ -1,5 +1,5 @@
-//! Packets of a conversation that pass two captured interfaces of a node, and rings from which they are
-//! read.
+//! Packets of a conversation that pass two captured interfaces of a node, and rings from which they
+//! are read.
 
 use std::collections::VecDeque;
 

@@ -28,7 +28,8 @@ use crate::exit::{BadSettings, Failure};
 use crate::signals::Stop;
 use crate::tls::{Certificates, ClientCertificates, TlsFiles};
 
-/// Maximum number of connections. A further one displaces the oldest one without a request, or waits.
+/// Maximum number of connections. A further one displaces the oldest one without a request, or
+/// waits.
 const MAX_CONNECTIONS: usize = 64;
 /// Maximum time for a TLS handshake, and for the head of a request with the idle time before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,8 +57,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds `address` for the setting `setting`. `[::]` includes IPv4, and falls back to `0.0.0.0` on
-    /// a host without IPv6.
+    /// Binds `address` for the setting `setting`. `[::]` includes IPv4, and falls back to `0.0.0.0`
+    /// on a host without IPv6.
     ///
     /// # Errors
     /// If the socket cannot be bound.

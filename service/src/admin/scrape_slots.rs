@@ -14,8 +14,8 @@ pub(super) const MIN_AGE: Duration = Duration::from_secs(1);
 /// A scrape that is faster than this is not displaced, octets per millisecond before compression.
 const MIN_RATE: u64 = 1000;
 
-/// Slots for scrapes. When none is free, a new scrape displaces the slowest one, if that is slower than
-/// 1 MB/s, so clients that do not read, or read little, cannot keep others out.
+/// Slots for scrapes. When none is free, a new scrape displaces the slowest one, if that is slower
+/// than 1 MB/s, so clients that do not read, or read little, cannot keep others out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ScrapeSlots(Arc<Mutex<Vec<Arc<Progress>>>>);
 

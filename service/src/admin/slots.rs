@@ -7,8 +7,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::sync::lock;
 
-/// Slots for connections. When none is free, the oldest connection without a request is displaced by
-/// a new one, so clients that send nothing cannot keep others out.
+/// Slots for connections. When none is free, the oldest connection without a request is displaced
+/// by a new one, so clients that send nothing cannot keep others out.
 #[derive(Clone, Debug)]
 pub(super) struct Slots {
     free: Arc<Semaphore>,

@@ -1,5 +1,5 @@
-//! The formats of `/metrics`: Prometheus text 0.0.4, OpenMetrics 1.0 and Prometheus protobuf, as the
-//! client accepts.
+//! The formats of `/metrics`: Prometheus text 0.0.4, OpenMetrics 1.0 and Prometheus protobuf, as
+//! the client accepts.
 //!
 //! The `prometheus` crate writes neither OpenMetrics nor native histograms, so the families of its
 //! registry are written here, by the encoders that other families use, too: [`text`] and
@@ -46,7 +46,8 @@ impl Format {
 
 /// An exposition that is produced piece by piece.
 pub trait Chunks: Send {
-    /// Appends until `out` has about [`CHUNK_OCTETS`] octets. False if there is nothing left to append.
+    /// Appends until `out` has about [`CHUNK_OCTETS`] octets. False if there is nothing left to
+    /// append.
     fn write_chunk(&mut self, out: &mut Vec<u8>) -> bool;
 }
 
@@ -73,8 +74,8 @@ impl Chunks for Written {
     }
 }
 
-/// Appends a family. `each` calls its argument with the labels (as in [`text`]) and the value of each
-/// metric.
+/// Appends a family. `each` calls its argument with the labels (as in [`text`]) and the value of
+/// each metric.
 pub fn write_family(
     name: &str,
     help: &str,

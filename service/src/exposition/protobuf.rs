@@ -1,4 +1,5 @@
-//! Prometheus protobuf: messages `io.prometheus.client.MetricFamily`, each with its length in front.
+//! Prometheus protobuf: messages `io.prometheus.client.MetricFamily`, each with its length in
+//! front.
 //!
 //! Only what the exposition has is encoded. The numbers of fields are those of `metrics.proto` of
 //! Prometheus. A large family may be written as several messages of the same name.
@@ -22,8 +23,8 @@ pub fn write_family(name: &str, help: &str, kind: Kind, metrics: &[u8], out: &mu
     });
 }
 
-/// Appends a metric as a field of its family. `labels` as in [`super::text`]. The time of creation is
-/// in milliseconds since the epoch; gauges have none.
+/// Appends a metric as a field of its family. `labels` as in [`super::text`]. The time of creation
+/// is in milliseconds since the epoch; gauges have none.
 pub fn write_metric(
     labels: &[u8],
     kind: Kind,

@@ -70,7 +70,7 @@ pub struct NativeBuckets<'a> {
     pub zero_threshold: f64,
     /// Number of observations in the zero bucket.
     pub zero_count: u64,
-    /// Buckets that have observations, by their index in ascending order: an index and the number of
-    /// observations.
+    /// Buckets that have observations, by their index in ascending order: an index and the number
+    /// of observations.
     pub positive: &'a [(i32, u64)],
 }

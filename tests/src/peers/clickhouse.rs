@@ -24,7 +24,8 @@ pub struct ClickHouse {
 }
 
 impl ClickHouse {
-    /// Starts a server. With `password`, inserts need it. Calls [`skip`] and returns `None` if that is not possible.
+    /// Starts a server. With `password`, inserts need it. Calls [`skip`] and returns `None` if that
+    /// is not possible.
     pub fn start(password: Option<&str>) -> Option<Self> {
         if missing(&["python3"]) {
             return None;
@@ -106,7 +107,8 @@ impl ClickHouse {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Executes statements up to the first that fails. Returns the rows of the last one, or the error of the engine.
+    /// Executes statements up to the first that fails. Returns the rows of the last one, or the
+    /// error of the engine.
     pub fn try_execute(&self, text: &str) -> Result<Vec<Value>, String> {
         let is_code = |line: &&str| !line.trim_start().starts_with("--");
         let code: Vec<&str> = text.lines().filter(is_code).collect();

@@ -69,7 +69,8 @@ impl Fastnetmon {
         let mut flows = Flows::default();
         let mut records = 0;
         for line in log.lines() {
-            // `… Dump: DATE TIME ADDRESS:PORT > ADDRESS:PORT protocol: tcp … packets: 7 size: 1991 bytes …`
+            // `… Dump: DATE TIME ADDRESS:PORT > ADDRESS:PORT protocol: tcp … packets: 7 size: 1991
+            // bytes …`
             let Some((_, text)) = line.split_once("Dump: ") else {
                 continue;
             };

@@ -19,13 +19,15 @@ pub struct Goflow2 {
 }
 
 impl Goflow2 {
-    /// The program (`tests/go_program.sh`). Calls [`skip`] and returns `None` if it cannot be built.
+    /// The program (`tests/go_program.sh`). Calls [`skip`] and returns `None` if it cannot be
+    /// built.
     pub fn program() -> Option<PathBuf> {
         let built = program::built_by("go_program.sh goflow2");
         built.map_err(|reason| skip(&reason)).ok()
     }
 
-    /// Starts it with one worker, which reads in order: several could read records before their template.
+    /// Starts it with one worker, which reads in order: several could read records before their
+    /// template.
     pub fn start(program: &PathBuf) -> Self {
         let receiver = Receiver::start(|folder, port| {
             let parameters = "count=1&workers=1&queue_size=100000&blocking=true";

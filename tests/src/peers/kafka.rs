@@ -47,8 +47,8 @@ pub const USER: &str = "kipfix";
 pub const PASSWORD: &str = "correct horse";
 
 impl Kafka {
-    /// Starts a broker. Calls [`skip`] and returns `None` if that is not possible. With `keystore`, a PEM file of a key
-    /// and a certificate, it also has a port with TLS and SASL.
+    /// Starts a broker. Calls [`skip`] and returns `None` if that is not possible. With `keystore`,
+    /// a PEM file of a key and a certificate, it also has a port with TLS and SASL.
     pub fn start(keystore: Option<&Path>) -> Option<Self> {
         if missing(&["java", "kcat", "protoc"]) {
             return None;
@@ -156,7 +156,8 @@ impl Kafka {
         assert!(ready, "the broker is not ready");
     }
 
-    /// Starts a second broker of the cluster, or starts it again with its data, and waits until it is known.
+    /// Starts a second broker of the cluster, or starts it again with its data, and waits until it
+    /// is known.
     pub fn start_second(&self) -> SecondBroker {
         let (port, controller) = (free_tcp_port(), self.controller);
         let settings = self.folder.path().join("second.properties");
@@ -219,7 +220,8 @@ impl Kafka {
         self.create_with(topic, &["--partitions", &partitions.to_string()], settings);
     }
 
-    /// Creates a topic with a replica of each partition on both brokers. They are the leaders of the partitions in turn.
+    /// Creates a topic with a replica of each partition on both brokers. They are the leaders of
+    /// the partitions in turn.
     pub fn create_replicated(&self, topic: &str, partitions: usize) {
         let replicas = ["1:2", "2:1"].into_iter().cycle().take(partitions);
         let replicas = replicas.collect::<Vec<&str>>().join(",");

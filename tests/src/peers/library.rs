@@ -30,7 +30,8 @@ pub enum Language {
 }
 
 impl Libraries {
-    /// The libraries that `tests/libraries.sh` installs. Calls [`skip`] and returns `None` if that is not possible.
+    /// The libraries that `tests/libraries.sh` installs. Calls [`skip`] and returns `None` if that
+    /// is not possible.
     pub fn of(language: Language) -> Option<Self> {
         let (interpreter, script) = match language {
             Language::Python => ("python3", "libraries.sh python"),

@@ -93,7 +93,8 @@ pub fn missing(programs: &[&str]) -> bool {
     absent.is_some()
 }
 
-/// The version in the output of a program: the first word that starts with a digit, or with v and a digit.
+/// The version in the output of a program: the first word that starts with a digit, or with v and a
+/// digit.
 pub fn version(program: &str, flag: &str) -> String {
     let asked = std::process::Command::new(program).arg(flag).output();
     let output = asked.unwrap_or_else(|e| panic!("{program} {flag}: {e}"));

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use crate::certificates::Certificates;
 use crate::program::{self, Running};
 
-/// Accepts one connection with a client certificate and writes its data into a file. `more`: arguments of `openssl
-/// s_server`.
+/// Accepts one connection with a client certificate and writes its data into a file. `more`:
+/// arguments of `openssl s_server`.
 ///
 /// # Panics
 /// If it does not listen.

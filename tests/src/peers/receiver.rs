@@ -42,7 +42,8 @@ impl Receiver {
         super::feed(self.running.pid(), self.port, datagrams);
     }
 
-    /// Ends it when it has read and processed all datagrams: `ra` stops in the midst of one. Returns its folder.
+    /// Ends it when it has read and processed all datagrams: `ra` stops in the midst of one.
+    /// Returns its folder.
     pub(super) fn end(self, end: impl FnOnce(Running, &Path)) -> tempfile::TempDir {
         program::wait_for_udp_read(self.running.pid(), self.port);
         program::wait_for_sleep(self.running.pid());

@@ -19,7 +19,8 @@ impl Suite {
         Self::default()
     }
 
-    /// The programs that `bench/peers.sh` unpacks. Calls [`skip`] and returns `None` if that is not possible.
+    /// The programs that `bench/peers.sh` unpacks. Calls [`skip`] and returns `None` if that is not
+    /// possible.
     pub fn unstable() -> Option<Self> {
         let folder = program::built_by("../bench/peers.sh");
         let folder = folder.map_err(|reason| skip(&reason)).ok()?;
@@ -58,7 +59,8 @@ impl Suite {
         found.unwrap_or_else(|| panic!("no plugins of {program}"))
     }
 
-    /// The release of a package: of an installed one, the version that its program prints with a flag.
+    /// The release of a package: of an installed one, the version that its program prints with a
+    /// flag.
     pub fn release(&self, package: &str, program: &str, flag: &str) -> String {
         let Some(folder) = &self.folder else {
             return super::version(program, flag);

@@ -10,8 +10,8 @@ use crate::program;
 /// Severity of warnings in tshark. Malformed packets are errors, which is higher.
 const WARNING: u64 = 0x0060_0000;
 
-/// Reads a capture of export to port 4739 with tshark. Panics if it reports a problem, except for sequence numbers,
-/// which are part of the result.
+/// Reads a capture of export to port 4739 with tshark. Panics if it reports a problem, except for
+/// sequence numbers, which are part of the result.
 pub fn tshark(capture: &Path) -> Reading {
     let mut command = Command::new("tshark");
     command.arg("-r").arg(capture);

@@ -14,7 +14,8 @@ const TEXTS: [&str; 10] = [
 /// Files without an extension that are read by people.
 const NAMES: [&str; 3] = ["Makefile", "Dockerfile", "run"];
 
-/// Not checked: the list and its tests, fuzz inputs, and references that are generated from checked texts.
+/// Not checked: the list and its tests, fuzz inputs, and references that are generated from checked
+/// texts.
 const SKIPPED: [&str; 5] = [
     "tests/style",
     "fuzz/corpus",

@@ -85,7 +85,8 @@ fn compare(prometheus: &Path) {
         session: ExportSession::new(ExportSettings::default()),
         port,
     };
-    // Most pairs send once only, at times that do not depend on the scrapes. One sends all the time.
+    // Most pairs send once only, at times that do not depend on the scrapes. One sends all the
+    // time.
     for second in 0..19_u8 {
         exporter.send(&[record(second, second + 1), record(19, 0)]);
         std::thread::sleep(Duration::from_millis(270));

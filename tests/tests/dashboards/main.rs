@@ -1,5 +1,5 @@
-//! Dashboards and rules: Grafana's schema takes the former and promtool the latter, every metric in them is
-//! served, and every query finds data in a real Prometheus that scrapes real daemons.
+//! Dashboards and rules: Grafana's schema takes the former and promtool the latter, every metric in
+//! them is served, and every query finds data in a real Prometheus that scrapes real daemons.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 mod data;

@@ -1,7 +1,7 @@
 //! OpenCost's queries of network traffic, in a real Prometheus, give what was sent.
 //!
-//! The queries have the names, labels and functions that OpenCost uses: `increase` over a subquery in
-//! current versions, over a range and with the older spelling of labels in earlier ones.
+//! The queries have the names, labels and functions that OpenCost uses: `increase` over a subquery
+//! in current versions, over a range and with the older spelling of labels in earlier ones.
 
 use std::collections::BTreeMap;
 use std::process::Command;

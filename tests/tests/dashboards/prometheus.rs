@@ -78,7 +78,8 @@ impl Prometheus {
         Self::start_configured(program, flags, &settings, folder)
     }
 
-    /// Starts the installed one. It keeps the labels of the series that a target label has the name of.
+    /// Starts the installed one. It keeps the labels of the series that a target label has the name
+    /// of.
     pub(crate) fn start_honoring_labels(job: &str, target: &str) -> Self {
         let settings = format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - {{job_name: {job}, honor_labels: true, \
@@ -129,7 +130,8 @@ impl Prometheus {
         this
     }
 
-    /// What an instant query gives now: a list of samples. Panics, with the answer, where it is refused.
+    /// What an instant query gives now: a list of samples. Panics, with the answer, where it is
+    /// refused.
     pub(crate) fn query(&self, expr: &str) -> Vec<Value> {
         let answer = self.api(&format!("/api/v1/query?query={}", encoded(expr)));
         let result = &answer["data"]["result"];

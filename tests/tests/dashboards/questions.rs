@@ -1,4 +1,5 @@
-//! The questions that docs and library panels answer, and a collector that has data for those of all presets.
+//! The questions that docs and library panels answer, and a collector that has data for those of
+//! all presets.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -74,8 +75,8 @@ pub(crate) fn is_answered(question: &Question, prometheus: &Prometheus) -> bool 
     samples.iter().any(|sample| sample["value"][1] != "NaN")
 }
 
-/// The statements in the blocks of PromQL of a page. A line that is indented more than the first one of its block
-/// continues a statement.
+/// The statements in the blocks of PromQL of a page. A line that is indented more than the first
+/// one of its block continues a statement.
 fn promql_of(page: PathBuf) -> Vec<Question> {
     let text = std::fs::read_to_string(&page).unwrap();
     let indent = |line: &str| line.len() - line.trim_start().len();

@@ -1,5 +1,6 @@
 //! Generates the Grafana dashboards from `grafana/source/*.yaml` and the library panels from
-//! `grafana/source/library/*.yaml`, which have the differences between panels. The common parts are here.
+//! `grafana/source/library/*.yaml`, which have the differences between panels. The common parts are
+//! here.
 
 mod panel;
 mod variable;
@@ -39,14 +40,16 @@ pub(crate) fn all() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Id and JSON of each library panel, as the API of Grafana takes it (`POST /api/library-elements`).
+/// Id and JSON of each library panel, as the API of Grafana takes it (`POST
+/// /api/library-elements`).
 pub(crate) fn library() -> Vec<(String, String)> {
     let panels = files::<Vec<Panel>>("library").into_iter();
     panels
         .flat_map(|(_, panels)| panels)
         .map(|panel| {
             let uid = panel.uid.clone().expect("a library panel has an id");
-            // A dashboard may lack the variables of ours, so the panel uses the default data source.
+            // A dashboard may lack the variables of ours, so the panel uses the default data
+            // source.
             let model = panel.model(None, false);
             let kind_of_panel = 1;
             let element = json!({

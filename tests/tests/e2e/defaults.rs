@@ -34,7 +34,8 @@ pub fn installed(nodes: &Nodes) {
 
     let _outside = serve_outside(nodes);
     let [client, far, web] = ["client", "far", "web"].map(|name| pod_address(nodes, name));
-    // By its address: a question to the cluster's DNS, which is outside here, would be one more connection.
+    // By its address: a question to the cluster's DNS, which is outside here, would be one more
+    // connection.
     let service = nodes.get("service --namespace shop web")["spec"]["clusterIP"].clone();
     let service = service.as_str().unwrap();
     let meter = |node, from: &str, to: &str| {
@@ -250,8 +251,8 @@ pub fn translated(nodes: &Nodes) {
         },
     );
 
-    // A NodePort on a node without the pod has two legs: the client's connection to the Service on that node,
-    // and the node's own to the pod, since the node puts its address in front.
+    // A NodePort on a node without the pod has two legs: the client's connection to the Service on
+    // that node, and the node's own to the pod, since the node puts its address in front.
     let client_leg = Meter::arriving(nodes, 3, "--protocol tcp --destination-port 30080");
     call_from_outside(nodes, &format!("tcp {entry}:30080 4 300 2000"));
     let from = "172.30.0.200";

@@ -28,7 +28,8 @@ pub fn third_parties_export_to_kipfix(nodes: &Nodes) {
     let port = format!("{}:30739", nodes.address(1));
     let folder = tempfile::tempdir().unwrap();
 
-    // softflowd meters node1's eth0, pmacctd node2's: each direction counts at the node where it begins.
+    // softflowd meters node1's eth0, pmacctd node2's: each direction counts at the node where it
+    // begins.
     let mut softflowd = nodes.inside("node1", "softflowd");
     softflowd
         .args(["-d", "-i", "eth0", "-v", "10", "-n", &port])

@@ -10,8 +10,8 @@ use crate::shop::{Shop, call, pod_address, workload};
 
 const VALUES: &str = "probe.settings={\"active_timeout\": \"5s\", \"idle_timeout\": \"2s\"}";
 
-/// Sends questions all the while, and compares in the end what probes sent with what collectors counted,
-/// those that are gone included.
+/// Sends questions all the while, and compares in the end what probes sent with what collectors
+/// counted, those that are gone included.
 fn under_load(nodes: &Nodes, collectors: usize, disturb: impl FnOnce(&Release<'_>)) {
     let shop = [
         workload("client", 1, 7000, false),

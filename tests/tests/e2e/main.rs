@@ -1,8 +1,8 @@
-//! kipfix on a real cluster of three nodes, installed by its chart: what pods send to each other, to nodes, to
-//! the outside and from it is what Prometheus has in the end.
+//! kipfix on a real cluster of three nodes, installed by its chart: what pods send to each other,
+//! to nodes, to the outside and from it is what Prometheus has in the end.
 //!
-//! One cluster for all tests, which take turns; it goes when they are done, however they end. Other test files
-//! can run in parallel: these tests mostly wait and do not measure time.
+//! One cluster for all tests, which take turns; it goes when they are done, however they end. Other
+//! test files can run in parallel: these tests mostly wait and do not measure time.
 #![allow(
     clippy::disallowed_methods,
     reason = "tests wait for real processes in real time"

@@ -1,5 +1,5 @@
-//! The way of the Prometheus operator: the real one finds our monitors and makes a configuration of them, with
-//! which a real Prometheus scrapes every pod.
+//! The way of the Prometheus operator: the real one finds our monitors and makes a configuration of
+//! them, with which a real Prometheus scrapes every pod.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -69,7 +69,8 @@ pub fn monitors(nodes: &Nodes) {
         .split(',')
         .next()
         .unwrap();
-    // No replicas, because there is no image. A Prometheus outside the cluster reads the same configuration.
+    // No replicas, because there is no image. A Prometheus outside the cluster reads the same
+    // configuration.
     nodes.apply(&format!(
         r#"
 apiVersion: monitoring.coreos.com/v1
@@ -187,8 +188,8 @@ fn conserved(prometheus: &Prometheus<'_>) {
     assert!(prometheus.sum(connections) >= 12.0, "{connections}");
 }
 
-/// Every panel of every dashboard has something to show, while pods talk to each other, to nodes and to the
-/// outside.
+/// Every panel of every dashboard has something to show, while pods talk to each other, to nodes
+/// and to the outside.
 fn panels(nodes: &Nodes, prometheus: &Prometheus<'_>) {
     let shop = [
         workload("client", 1, 7000, false),

@@ -1,5 +1,6 @@
-//! Who may capture, by how the probe comes into the image and what its pod is given. Kubernetes sets no
-//! ambient capabilities: what a non-root program gets is what its file has and its pod was given.
+//! Who may capture, by how the probe comes into the image and what its pod is given. Kubernetes
+//! sets no ambient capabilities: what a non-root program gets is what its file has and its pod was
+//! given.
 
 use std::fmt::Write as _;
 use std::time::Duration;

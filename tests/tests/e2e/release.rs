@@ -33,7 +33,8 @@ impl<'a> Release<'a> {
         ));
     }
 
-    /// `helm install --wait`, with values `NAME=VALUE`. New series show their values in the first scrape.
+    /// `helm install --wait`, with values `NAME=VALUE`. New series show their values in the first
+    /// scrape.
     pub fn install(nodes: &'a Nodes, name: &'static str, values: &[&str]) -> Self {
         let values = [&[SERIES_AT_ONCE], values].concat();
         Self::namespace(nodes);

@@ -1,4 +1,5 @@
-//! Who talks on the cluster: pods of the traffic generator in the namespace `shop`, and a host outside.
+//! Who talks on the cluster: pods of the traffic generator in the namespace `shop`, and a host
+//! outside.
 
 use std::process::Stdio;
 

@@ -1,5 +1,5 @@
-//! Other exporters with the collector, which reads the same as nfdump: from the same datagrams, except for softflowd's
-//! NetFlow v1.
+//! Other exporters with the collector, which reads the same as nfdump: from the same datagrams,
+//! except for softflowd's NetFlow v1.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,8 @@ pub(crate) fn read(datagrams: &[Vec<u8>]) -> (Reading, Sent) {
         all: nfcapd.finish().reading(),
         ipv4: None,
     };
-    // The counted octets equal those sent: totals are not added to deltas. Sampled octets are scaled.
+    // The counted octets equal those sent: totals are not added to deltas. Sampled octets are
+    // scaled.
     let mut counted = 0;
     let is_counted = || {
         counted = ours.scrape().sum("kipfix_packets_total", &[]);

@@ -1,4 +1,5 @@
-//! Exporters that only capture live, with the collector. A capture is replayed between two interfaces of a namespace.
+//! Exporters that only capture live, with the collector. A capture is replayed between two
+//! interfaces of a namespace.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use crate::{IPFIX, NETFLOW_1, NETFLOW_5};
 /// A capture is replayed at this rate, packets per second.
 const RATE: u32 = 20_000;
 
-/// The datagrams that a program exports to a port while a capture is replayed to an interface. `command` makes the command
-/// line from both.
+/// The datagrams that a program exports to a port while a capture is replayed to an interface.
+/// `command` makes the command line from both.
 fn exported(command: impl FnOnce(&str, u16) -> String) -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let capture = capture(folder.path());
@@ -27,7 +28,8 @@ fn exported(command: impl FnOnce(&str, u16) -> String) -> Vec<Vec<u8>> {
     for interface in ["left", "right"] {
         netns::run(&format!("ip -n {name} link set {interface} mtu 9000"));
     }
-    // The resolver of ipfixprobe finds no address if there are only those of the loopback interface.
+    // The resolver of ipfixprobe finds no address if there are only those of the loopback
+    // interface.
     netns::run(&format!("ip -n {name} address add 192.0.2.1/24 dev left"));
     let sink = Sink::start_in(&namespace);
     let mut exporter = namespace.command(&command("right", sink.port));

@@ -1,5 +1,6 @@
-//! The export of the probe with other readers, and the collector with other exporters, in every version and over every
-//! transport that both have. The records that are read equal those that were sent. `docs/interop.md` has the results.
+//! The export of the probe with other readers, and the collector with other exporters, in every
+//! version and over every transport that both have. The records that are read equal those that were
+//! sent. `docs/interop.md` has the results.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 mod collect;
@@ -17,7 +18,8 @@ const NETFLOW_9: &str = "NetFlow v9";
 const NETFLOW_5: &str = "NetFlow v5";
 const NETFLOW_1: &str = "NetFlow v1";
 
-/// Runs a function for all items in parallel. Most of the time is spent on waiting for other processes.
+/// Runs a function for all items in parallel. Most of the time is spent on waiting for other
+/// processes.
 fn at_once<T: Send, R: Send>(
     all: impl IntoIterator<Item = T>,
     act: impl Fn(T) -> R + Sync,

@@ -1,5 +1,6 @@
-//! `docs/interop.md`: a row for each peer, version and transport that was tried. A test compares its rows with the
-//! page, or writes them there. The rows of tests that cannot run on this machine stay as they are.
+//! `docs/interop.md`: a row for each peer, version and transport that was tried. A test compares
+//! its rows with the page, or writes them there. The rows of tests that cannot run on this machine
+//! stay as they are.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -125,8 +126,8 @@ impl Row {
     }
 }
 
-/// Compares rows, all those of their peers, with the page, or writes them into it for `make interop`. Panics if a cell
-/// is wrong.
+/// Compares rows, all those of their peers, with the page, or writes them into it for `make
+/// interop`. Panics if a cell is wrong.
 pub(crate) fn keep(section: Section, rows: &[Row]) {
     let wrong: Vec<String> = rows.iter().flat_map(complaints).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

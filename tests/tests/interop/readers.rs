@@ -47,8 +47,9 @@ pub(crate) fn udp(version: &str, port: u16) -> Option<String> {
     Some(format!("udp://127.0.0.1:{port}?version={number}&rate=5000"))
 }
 
-/// Starts all readers that can run on this machine. Sinks write the captures of `folder` before they are read. Programs
-/// that receive UDP get the datagrams of the captures as fast as they read: their socket buffers may be small.
+/// Starts all readers that can run on this machine. Sinks write the captures of `folder` before
+/// they are read. Programs that receive UDP get the datagrams of the captures as fast as they read:
+/// their socket buffers may be small.
 pub(crate) fn all(folder: &Path, times: &Times) -> Vec<Reader> {
     let versions = VERSIONS.map(|(version, _)| version);
     let mut readers = ours(folder);

@@ -37,9 +37,10 @@ fn open_vswitch_is_read_as_it_sends() {
 
     let (ours, sent) = read(&v5);
     let mut rows = vec![exporter.row(NETFLOW_5, "UDP", &ours, &sent)];
-    // It reports each flow at ingress and egress of the bridge (61); --flow-direction counts one of the two. Its
-    // IPFIX has running totals (85, 86) in addition to deltas, and nfcapd 1.7.1 stores the totals. So the result is
-    // compared with the traffic: 40 datagrams of 20 + 8 + 11 octets, a flow each.
+    // It reports each flow at ingress and egress of the bridge (61); --flow-direction counts one of
+    // the two. Its IPFIX has running totals (85, 86) in addition to deltas, and nfcapd 1.7.1 stores
+    // the totals. So the result is compared with the traffic: 40 datagrams of 20 + 8 + 11 octets, a
+    // flow each.
     let collector = Collector::start(&["--kubernetes", "off"]);
     collector.receive(&ipfix);
     let ours = collector.finish_with(|record| {
@@ -60,8 +61,8 @@ fn open_vswitch_is_read_as_it_sends() {
     keep(Section::Collect, &rows);
 }
 
-/// The NetFlow v5 and the IPFIX of Open vSwitch while its bridge forwards 40 datagrams of 11 octets, each from another
-/// port.
+/// The NetFlow v5 and the IPFIX of Open vSwitch while its bridge forwards 40 datagrams of 11
+/// octets, each from another port.
 fn messages_of_a_switch() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().display();

@@ -51,7 +51,8 @@ impl Question {
         read_octets(&mut stream, self.answer_octets)
     }
 
-    /// Sends it as a datagram from a port that no datagram before came from, and waits for the response.
+    /// Sends it as a datagram from a port that no datagram before came from, and waits for the
+    /// response.
     ///
     /// # Errors
     /// If there is no such port, or no response in time.
@@ -62,8 +63,8 @@ impl Question {
         socket.recv_from(&mut [0; MAX_DATAGRAM_OCTETS]).map(drop)
     }
 
-    /// The system gives ports at random: among 30, two are the same once in about a hundred times, and their
-    /// datagrams are one flow.
+    /// The system gives ports at random: among 30, two are the same once in about a hundred times,
+    /// and their datagrams are one flow.
     fn new_socket(&mut self, to: SocketAddr) -> std::io::Result<UdpSocket> {
         let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         for _ in 0..MAX_ATTEMPTS {

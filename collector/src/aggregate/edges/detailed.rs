@@ -32,7 +32,8 @@ impl DetailedEdges {
         self.hasher.hash_one(edge)
     }
 
-    /// Reads where an edge with this hash should be, so that it is in the processor's cache when it is added to.
+    /// Reads where an edge with this hash should be, so that it is in the processor's cache when it
+    /// is added to.
     #[inline]
     pub(super) fn touch(&self, hash: u64) -> u32 {
         let touched = self.numbers.find(hash, |_| true);

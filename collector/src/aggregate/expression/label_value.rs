@@ -87,8 +87,8 @@ impl LabelValue {
         fields.into_iter()
     }
 
-    /// The last field of a choice between fields: the one that names the value where no better one is
-    /// known.
+    /// The last field of a choice between fields: the one that names the value where no better one
+    /// is known.
     #[must_use]
     pub fn as_choice(&self) -> Option<&Field> {
         let TextValue::Choice(alternatives) = &self.value else {

@@ -1,5 +1,5 @@
-//! Conventions of Prometheus for names of metrics, as `promtool check metrics` checks them. A name that
-//! breaks one is allowed, because presets have the names of other programs.
+//! Conventions of Prometheus for names of metrics, as `promtool check metrics` checks them. A name
+//! that breaks one is allowed, because presets have the names of other programs.
 
 use super::{Column, Family, Samples};
 use crate::aggregate::health::HealthCount;

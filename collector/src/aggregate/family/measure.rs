@@ -37,7 +37,8 @@ pub enum Measure {
     OpenConnections,
     /// Durations of connections, seconds.
     ConnectionSeconds,
-    /// Packets between two observed nodes, as the sending one observed them: of all protocols but TCP.
+    /// Packets between two observed nodes, as the sending one observed them: of all protocols but
+    /// TCP.
     SentPackets,
     /// Payload octets of TCP between two observed nodes, as the sending one observed them.
     SentBytes,
@@ -86,7 +87,8 @@ pub enum Measure {
     HttpServerErrorResponses,
     /// Times from HTTP requests to their responses, seconds: a distribution.
     HttpResponseTime,
-    /// Responses of gRPC, also in the direction of the request. The label `grpc_status` has their status.
+    /// Responses of gRPC, also in the direction of the request. The label `grpc_status` has their
+    /// status.
     GrpcResponses,
 }
 

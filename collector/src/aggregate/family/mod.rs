@@ -85,8 +85,8 @@ impl Family {
         columns.chain(statuses.into_iter().flatten().map(|(_, column)| column))
     }
 
-    /// True if both have samples of the same name in one of the formats. In OpenMetrics, the name of a
-    /// counter is without `_total`.
+    /// True if both have samples of the same name in one of the formats. In OpenMetrics, the name
+    /// of a counter is without `_total`.
     #[must_use]
     pub fn collides_with(&self, other: &Self) -> bool {
         let names = |family: &Self| {

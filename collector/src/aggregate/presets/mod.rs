@@ -27,8 +27,8 @@ pub enum Preset {
     Health,
     /// DNS queries, response codes and response times, by workload of the client and of the server.
     Dns,
-    /// HTTP requests, response classes and response times, and gRPC responses by status, by workload of the
-    /// client and of the server.
+    /// HTTP requests, response classes and response times, and gRPC responses by status, by
+    /// workload of the client and of the server.
     Http,
     /// Packets and bytes between nodes, as both of them observed these.
     Loss,
@@ -86,8 +86,8 @@ impl Preset {
     }
 }
 
-/// The families of presets and definitions. Families that share rows follow each other. `max_series`
-/// and `idle` are the defaults of the definitions.
+/// The families of presets and definitions. Families that share rows follow each other.
+/// `max_series` and `idle` are the defaults of the definitions.
 ///
 /// # Errors
 /// The first mistake, or a name that occurs twice.

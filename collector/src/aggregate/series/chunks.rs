@@ -24,8 +24,8 @@ pub enum ShownValues {
 }
 
 /// All families. A chunk is written under the lock of the series table. A series that is created
-/// after the first chunk may be left out. If families are replaced meanwhile, each family that stays
-/// is complete, and so is each new one. One that is removed while it is written ends there.
+/// after the first chunk may be left out. If families are replaced meanwhile, each family that
+/// stays is complete, and so is each new one. One that is removed while it is written ends there.
 #[derive(Debug)]
 pub struct SeriesChunks {
     table: Arc<SeriesTable>,

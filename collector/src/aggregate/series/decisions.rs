@@ -1,8 +1,8 @@
 //! Remembers which edges a filter selects.
 //!
-//! Edges of the same values have the same decision. So a filter is evaluated once for all edges between two
-//! zones, for example, and not for each of them. A filter that reads names of pods, for example, has too many
-//! values for that: it is evaluated for each edge.
+//! Edges of the same values have the same decision. So a filter is evaluated once for all edges
+//! between two zones, for example, and not for each of them. A filter that reads names of pods, for
+//! example, has too many values for that: it is evaluated for each edge.
 
 use std::fmt::Write as _;
 
@@ -35,7 +35,8 @@ pub(super) struct Decisions {
 struct Part {
     determinant: Determinant,
     fields: Vec<Field>,
-    /// Numbers of values by the key of their determinant: at most one for each endpoint of the snapshots.
+    /// Numbers of values by the key of their determinant: at most one for each endpoint of the
+    /// snapshots.
     known: DenseMap,
     /// Numbers of values.
     values: HashMap<String, u32, RandomState>,
@@ -86,8 +87,8 @@ impl Decisions {
         true
     }
 
-    /// Evaluates the filter for each edge from now on: looking up all these values and decisions takes more time and
-    /// memory than that.
+    /// Evaluates the filter for each edge from now on: looking up all these values and decisions
+    /// takes more time and memory than that.
     fn give_up(&mut self) {
         self.parts = None;
         self.decided = HashMap::default();
@@ -104,8 +105,8 @@ impl Decisions {
 }
 
 impl Part {
-    /// The number of the values that the edge has. Different values have different numbers. `None` if there are too
-    /// many.
+    /// The number of the values that the edge has. Different values have different numbers. `None`
+    /// if there are too many.
     fn number(&mut self, edge: &Edge<'_>, text: &mut String) -> Option<u32> {
         let key = self.determinant.key(edge);
         if let Some(number) = self.known.get(key) {
@@ -207,7 +208,8 @@ mod tests {
         }
     }
 
-    /// The decisions on all edges from some of 400 pods to some of them, if they are those of the filter.
+    /// The decisions on all edges from some of 400 pods to some of them, if they are those of the
+    /// filter.
     fn decided(filter: &str, sources: usize, destinations: usize) -> Decisions {
         let filter: Expression = filter.parse().unwrap();
         let mut writer = IndexWriter::default();

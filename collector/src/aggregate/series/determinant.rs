@@ -34,8 +34,8 @@ impl Determinant {
         all.all(|next| next == Some(first)).then_some(first)
     }
 
-    /// A number that edges have in common if the fields have the same values, as long as the snapshots are
-    /// the same. That of an endpoint of the cluster or of places is small.
+    /// A number that edges have in common if the fields have the same values, as long as the
+    /// snapshots are the same. That of an endpoint of the cluster or of places is small.
     pub(super) fn key(self, edge: &Edge<'_>) -> u32 {
         match self {
             Self::Endpoint(side) => edge.endpoint(side).unwrap_or(EndpointId(u32::MAX)).0,

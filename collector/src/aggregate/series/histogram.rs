@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn native_buckets_have_every_observation_once() {
-        // 1 s is the bound of bucket 0. 2.5 and 2.4 ms are in one bucket, with a classic bound in it.
+        // 1 s is the bound of bucket 0. 2.5 and 2.4 ms are in one bucket, with a classic bound in
+        // it.
         let sums = sums(&[0, 2_400, 2_500, 2_501, 1_000_000]);
         let (native, zero) = sums.native();
         assert_eq!(zero, 1);

@@ -1,5 +1,5 @@
-//! Groups of labels. Labels that follow each other and are determined alike, for example by the same
-//! endpoint, are one group, so that their text is made once for each endpoint.
+//! Groups of labels. Labels that follow each other and are determined alike, for example by the
+//! same endpoint, are one group, so that their text is made once for each endpoint.
 
 use std::ops::Range;
 

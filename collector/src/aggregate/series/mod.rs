@@ -52,8 +52,8 @@ pub struct SeriesCounts {
 /// What all series have in common.
 #[derive(Clone, Debug, Default)]
 pub struct SeriesSettings {
-    /// Time for which a new series shows 0, milliseconds: `increase()` misses the value with which a
-    /// series begins.
+    /// Time for which a new series shows 0, milliseconds: `increase()` misses the value with which
+    /// a series begins.
     pub birth_milliseconds: u64,
     /// Whether OpenMetrics has a sample `_created` for each series.
     pub created_samples: bool,
@@ -103,8 +103,8 @@ impl SeriesTable {
         lock(&self.rows).needs
     }
 
-    /// Replaces the families. One that stays, with the same name, value, labels and filter, keeps its
-    /// series.
+    /// Replaces the families. One that stays, with the same name, value, labels and filter, keeps
+    /// its series.
     pub fn replace(&self, families: &[Family]) {
         let mut rows = lock(&self.rows);
         let old = std::mem::take(&mut rows.sets);

@@ -6,9 +6,9 @@ use super::family::ExposedFamily;
 use super::set::SeriesSet;
 use crate::aggregate::family::{Family, RowLayout};
 
-/// The sets of `families`. Families that share rows follow each other. Those that `old` has, too, with
-/// the same name, samples, labels and filter, stay in their set with its rows. A new family begins
-/// without rows, even if others have the same labels, so that its counters begin at 0.
+/// The sets of `families`. Families that share rows follow each other. Those that `old` has, too,
+/// with the same name, samples, labels and filter, stay in their set with its rows. A new family
+/// begins without rows, even if others have the same labels, so that its counters begin at 0.
 pub(super) fn sets(
     mut old: Vec<SeriesSet>,
     families: &[Family],

@@ -1,8 +1,8 @@
 //! The rows of families that have labels and filter in common.
 //!
-//! The label text of a row is made of fragments. Labels that follow each other and are determined alike, for
-//! example by the same endpoint, are one fragment, which all rows of that endpoint share. So a row takes a
-//! few numbers, and a known edge finds its row without any text.
+//! The label text of a row is made of fragments. Labels that follow each other and are determined
+//! alike, for example by the same endpoint, are one fragment, which all rows of that endpoint
+//! share. So a row takes a few numbers, and a known edge finds its row without any text.
 
 use std::hash::BuildHasher;
 use std::ops::Range;
@@ -172,7 +172,8 @@ impl SeriesSet {
             .unwrap_or_default()
     }
 
-    /// Appends the labels of a row. The first one has a comma in front if there is a constant label.
+    /// Appends the labels of a row. The first one has a comma in front if there is a constant
+    /// label.
     #[inline]
     pub(super) fn write_labels(&self, row: usize, out: &mut Vec<u8>) {
         let fragments = self.fragments.get(range_of(row, self.groups.len()));
@@ -192,8 +193,8 @@ impl SeriesSet {
     /// Adds edges, if they belong to the families. Returns how many were counted as `other`.
     pub(super) fn add(&mut self, edges: &[Option<NamedEdge<'_>>], now: Now) -> usize {
         let edges = edges.iter().flatten();
-        // First the rows of all edges are found. Then these are added to, which do not depend on each other, so that
-        // their cache misses overlap.
+        // First the rows of all edges are found. Then these are added to, which do not depend on
+        // each other, so that their cache misses overlap.
         let mut rows = std::mem::take(&mut self.scratch.rows);
         rows.clear();
         rows.extend(edges.clone().map(|edge| self.row(edge, now)));

@@ -1,5 +1,5 @@
-//! `/api/health`, `/api/graph/fields` and `/api/graph/data`: what the data source "Node Graph API" of
-//! Grafana reads.
+//! `/api/health`, `/api/graph/fields` and `/api/graph/data`: what the data source "Node Graph API"
+//! of Grafana reads.
 
 mod arcs;
 mod json;

@@ -97,7 +97,8 @@ pub(super) fn answer(response: &[u8]) -> Answer {
         (Some(192..=194 | 497 | 516), _) | (None, 401 | 403) => {
             Answer::Retry(LossReason::Unauthorized, message)
         }
-        // NO_SUCH_COLUMN_IN_TABLE, THERE_IS_NO_COLUMN, UNKNOWN_IDENTIFIER: the table can be changed.
+        // NO_SUCH_COLUMN_IN_TABLE, THERE_IS_NO_COLUMN, UNKNOWN_IDENTIFIER: the table can be
+        // changed.
         (Some(8 | 16 | 47), _) => Answer::Retry(LossReason::Rejected, message),
         // Rows that do not fit the types of the columns.
         (Some(6 | 26 | 27 | 32 | 33 | 38 | 41 | 53 | 72 | 117 | 131 | 321 | 349), _) => {

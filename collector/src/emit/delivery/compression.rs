@@ -6,8 +6,8 @@ use flate2::write::GzEncoder;
 use kipfix_export::url::Parameter;
 use lz4_flex::block::{compress_into, get_maximum_output_size};
 
-/// Begin of an LZ4 frame: magic number, independent blocks of at most 4 MiB, no checksum of the content, and the
-/// checksum of these flags.
+/// Begin of an LZ4 frame: magic number, independent blocks of at most 4 MiB, no checksum of the
+/// content, and the checksum of these flags.
 const LZ4_HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x70, 0x73];
 const LZ4_BLOCK_OCTETS: usize = 4 << 20;
 /// In the length of a block: it is not compressed.
@@ -69,8 +69,8 @@ impl Compressor {
         Ok(())
     }
 
-    /// Appends an LZ4 frame. The frame encoder of the crate is not used because it clears buffers of the size of a block
-    /// for each frame, which takes several times as long as the compression.
+    /// Appends an LZ4 frame. The frame encoder of the crate is not used because it clears buffers
+    /// of the size of a block for each frame, which takes several times as long as the compression.
     fn lz4_frame(&mut self, octets: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         out.extend_from_slice(&LZ4_HEADER);
         for block in octets.chunks(LZ4_BLOCK_OCTETS) {

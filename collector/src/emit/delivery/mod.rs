@@ -1,8 +1,9 @@
 //! Delivery: enriched records to an engine that keeps history.
 //!
-//! Each pipeline encodes its records into [`Chunk`]s, which cross a queue that is bounded in octets. The thread of the
-//! target delivers them through a [`Client`], and repeats what failed until it succeeds, is refused for good, or the
-//! time to stop is over. Nothing waits for an engine: live, records that the queue has no room for are lost and counted.
+//! Each pipeline encodes its records into [`Chunk`]s, which cross a queue that is bounded in
+//! octets. The thread of the target delivers them through a [`Client`], and repeats what failed
+//! until it succeeds, is refused for good, or the time to stop is over. Nothing waits for an
+//! engine: live, records that the queue has no room for are lost and counted.
 
 mod chunk;
 mod compression;
@@ -21,7 +22,8 @@ pub use stream::{ConnectError, Stream, TransportSettings};
 
 /// Delivers chunks to an engine.
 pub trait Client: Send + 'static {
-    /// Delivers all records of a chunk. Each of them is reported to `progress` once, unless it is left over when
+    /// Delivers all records of a chunk. Each of them is reported to `progress` once, unless it is
+    /// left over when
     /// [`Progress::must_stop`] becomes true.
     fn deliver(&mut self, chunk: &Chunk, progress: &mut Progress);
 }

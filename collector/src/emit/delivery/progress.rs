@@ -16,7 +16,8 @@ const OFFLINE_TIMEOUT: Duration = Duration::from_secs(10);
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// The reasons that the engine does not accept records, as an index of 1 and above; 0 if it accepts them.
+/// The reasons that the engine does not accept records, as an index of 1 and above; 0 if it accepts
+/// them.
 const CAUSES: [LossReason; 5] = [
     LossReason::Unreachable,
     LossReason::NotFound,
@@ -152,7 +153,8 @@ impl Progress {
         self.counters.disconnected();
     }
 
-    /// True if the remaining records are lost: the time to stop is over, or records of a savefile have waited too long.
+    /// True if the remaining records are lost: the time to stop is over, or records of a savefile
+    /// have waited too long.
     #[must_use]
     pub fn must_stop(&self) -> bool {
         let since = self.failing_since.filter(|_| self.is_offline);

@@ -1,4 +1,5 @@
-//! The two ends of a target's queue: each pipeline encodes its records, the thread of the target delivers them.
+//! The two ends of a target's queue: each pipeline encodes its records, the thread of the target
+//! delivers them.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

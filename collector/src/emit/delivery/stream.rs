@@ -99,7 +99,8 @@ impl Stream {
     /// Connects to one of the addresses of a host.
     ///
     /// # Errors
-    /// The name cannot be resolved, no address accepts the connection within `timeout`, or the TLS handshake fails.
+    /// The name cannot be resolved, no address accepts the connection within `timeout`, or the TLS
+    /// handshake fails.
     pub fn connect(
         (host, port): (&str, u16),
         settings: &TransportSettings,

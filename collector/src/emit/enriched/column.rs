@@ -1,4 +1,5 @@
-//! A column of an enriched record: its number in the protobuf message, its name, its type, and how it is read.
+//! A column of an enriched record: its number in the protobuf message, its name, its type, and how
+//! it is read.
 
 use flowproto::Address;
 

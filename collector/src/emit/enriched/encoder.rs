@@ -1,5 +1,5 @@
-//! Encodes records, and keeps what it has encoded of their endpoints: most records have endpoints of which an earlier
-//! record had the names.
+//! Encodes records, and keeps what it has encoded of their endpoints: most records have endpoints
+//! of which an earlier record had the names.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ struct KeptOrigin {
     octets: Vec<u8>,
 }
 
-/// What the columns of an endpoint depend on, besides the snapshots and its side: its id and that of its Service or 0,
-/// which no Service has. In one number, which is hashed faster than its parts.
+/// What the columns of an endpoint depend on, besides the snapshots and its side: its id and that
+/// of its Service or 0, which no Service has. In one number, which is hashed faster than its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct EndpointKey(u64);
 
@@ -173,8 +173,8 @@ impl Encoder {
         out.extend_from_slice(octets);
     }
 
-    /// Where the columns of an endpoint are, which are encoded if they are not kept. `None` if they cannot be kept: there
-    /// are many host names for one endpoint.
+    /// Where the columns of an endpoint are, which are encoded if they are not kept. `None` if they
+    /// cannot be kept: there are many host names for one endpoint.
     #[inline]
     fn keep(&mut self, side: EndpointSide, record: &EnrichedRecord<'_>) -> Option<Place> {
         if record.hosts[side].is_some() {

@@ -1,7 +1,8 @@
-//! The columns of the flow itself. Those of its endpoints are in [`endpoint_columns`](super::endpoint_columns).
+//! The columns of the flow itself. Those of its endpoints are in
+//! [`endpoint_columns`](super::endpoint_columns).
 //!
-//! Numbers and names are a published interface: a number is never used for another column, and a column that is
-//! removed leaves its number reserved.
+//! Numbers and names are a published interface: a number is never used for another column, and a
+//! column that is removed leaves its number reserved.
 
 use flowproto::record::{Sampling, SecurityProtocol};
 use flowproto::{Address, FlowRecord};

@@ -14,7 +14,8 @@ pub(super) struct ColumnGroup {
 /// Appends a group of columns of a record.
 type WriteGroup = fn(RecordFormat, &EnrichedRecord<'_>, &mut Vec<u8>);
 
-/// How the values of a group differ between records. Nothing of it is needed to write them one by one.
+/// How the values of a group differ between records. Nothing of it is needed to write them one by
+/// one.
 #[derive(Debug)]
 pub(super) enum Variation {
     /// Every record has values of its own.
@@ -31,8 +32,9 @@ impl ColumnGroup {
     }
 }
 
-/// A group of columns that every record has, given all positions in its table. As the positions are constants, the
-/// compiler reads the table and inlines how each value is read, which takes a fraction of the time of a loop.
+/// A group of columns that every record has, given all positions in its table. As the positions are
+/// constants, the compiler reads the table and inlines how each value is read, which takes a
+/// fraction of the time of a loop.
 macro_rules! each_record {
     ($columns:ident: $($at:literal)*) => {{
         const _: () = {

@@ -49,8 +49,8 @@ fn health(enriched: &EnrichedRecord<'_>) -> EmittedHealth {
 pub(super) static HEALTH_GROUP: ColumnGroup =
     ColumnGroup::new(&HEALTH, Variation::FewRecords(|e| e.health.is_some()));
 
-/// The columns of connection health, in the order of their numbers. The first three are of the packets of the
-/// record, the others of its connection.
+/// The columns of connection health, in the order of their numbers. The first three are of the
+/// packets of the record, the others of its connection.
 pub(super) static HEALTH: [Column; 8] = [
     column(
         88,

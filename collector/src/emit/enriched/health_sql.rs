@@ -96,7 +96,8 @@ impl RowDirection {
     }
 }
 
-/// The column that has the same of the other endpoint; the column itself if it is not of an endpoint.
+/// The column that has the same of the other endpoint; the column itself if it is not of an
+/// endpoint.
 fn opposite(column: &'static str) -> &'static str {
     let exchanged = ["source", "Source"]
         .into_iter()

@@ -1,4 +1,5 @@
-//! JSON: a record as an object in one line. Values of 0 and empty texts are left out, unless they are optional.
+//! JSON: a record as an object in one line. Values of 0 and empty texts are left out, unless they
+//! are optional.
 
 use std::sync::LazyLock;
 

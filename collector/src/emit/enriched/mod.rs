@@ -1,7 +1,9 @@
-//! The enriched record: a flow record with the names of its endpoints, for engines that keep history.
+//! The enriched record: a flow record with the names of its endpoints, for engines that keep
+//! history.
 //!
 //! [`columns`] lists its columns. The encodings ([`RecordFormat`]) and their schemas ([`schema`], [`sql`]) follow from
-//! it. Names are looked up while a record is encoded, and only if the encoded names of its endpoints are not kept.
+//! it. Names are looked up while a record is encoded, and only if the encoded names of its
+//! endpoints are not kept.
 
 mod column;
 mod encoder;
@@ -75,8 +77,8 @@ struct EndpointNames<'a> {
 }
 
 impl<'a> EnrichedRecord<'a> {
-    /// One direction of a decided record. `record` is the received record as seen from that direction.
-    /// `now_milliseconds` since the epoch becomes its time of collection.
+    /// One direction of a decided record. `record` is the received record as seen from that
+    /// direction. `now_milliseconds` since the epoch becomes its time of collection.
     #[must_use]
     pub fn new(
         decided: &DecidedRecord<'a>,

@@ -1,5 +1,5 @@
-//! Protobuf: a record as a message of `proto/kipfix/v1/flow.proto`. Fields of value 0 and empty texts are left out, as
-//! proto3 does, unless they are optional.
+//! Protobuf: a record as a message of `proto/kipfix/v1/flow.proto`. Fields of value 0 and empty
+//! texts are left out, as proto3 does, unless they are optional.
 
 use kipfix_service::exposition::protobuf::write_varint;
 
@@ -14,8 +14,8 @@ const STAGED_OCTETS: usize = 128;
 /// Room for the longest field that is collected: a tag, a length and an address.
 const FIELD_OCTETS: usize = 8 + 8 + 16;
 
-/// Appends the fields of columns. Fields of numbers and addresses are short, so they are collected in an array: a
-/// vector checks its room, and updates its length in memory, for every octet.
+/// Appends the fields of columns. Fields of numbers and addresses are short, so they are collected
+/// in an array: a vector checks its room, and updates its length in memory, for every octet.
 #[derive(Debug)]
 pub(super) struct FieldWriter<'a> {
     staged: [u8; STAGED_OCTETS],

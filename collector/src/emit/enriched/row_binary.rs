@@ -1,5 +1,5 @@
-//! RowBinary: a record as a row of a ClickHouse table with the columns of [`schema::table_columns`](super::schema::table_columns), in
-//! that order.
+//! RowBinary: a record as a row of a ClickHouse table with the columns of
+//! [`schema::table_columns`](super::schema::table_columns), in that order.
 
 use kipfix_service::exposition::protobuf::write_varint;
 

@@ -1,4 +1,5 @@
-//! The schemas of an enriched record: the protobuf definition, and the columns of a ClickHouse table.
+//! The schemas of an enriched record: the protobuf definition, and the columns of a ClickHouse
+//! table.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! ClickHouse statements that follow from the columns: the files of `deploy/clickhouse/` that are generated.
+//! ClickHouse statements that follow from the columns: the files of `deploy/clickhouse/` that are
+//! generated.
 
 use std::fmt::Write as _;
 

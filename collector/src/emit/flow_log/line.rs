@@ -18,8 +18,8 @@ use crate::snapshots::{EndpointView, Snapshots};
 /// Maximum octets of the fields of a record in a line.
 pub(super) const MAX_LINE_OCTETS: usize = 64 << 10;
 
-/// Appends the members of a record as JSON, without braces. Returns true if its fields were too long
-/// and are not complete.
+/// Appends the members of a record as JSON, without braces. Returns true if its fields were too
+/// long and are not complete.
 pub(super) fn write_members(
     record: &DecidedRecord<'_>,
     whole: &WholeRecord<'_>,
@@ -49,16 +49,16 @@ pub(super) fn write_members(
     if is_truncated {
         out.extend_from_slice(b",\"truncated\":true");
     }
-    // Antrea and other collectors of kipfix send members that are added here, too. What is known here
-    // replaces them, and what is not known here stays.
+    // Antrea and other collectors of kipfix send members that are added here, too. What is known
+    // here replaces them, and what is not known here stays.
     if whole.fields.have_enterprise(&[ANTREA, KIPFIX_ENTERPRISE]) {
         remove_replaced(begin, fields_end, added, out);
     }
     is_truncated
 }
 
-/// Appends what was read of the packet that a record reports, without the members that its fields have
-/// already. `begin`: position of the fields.
+/// Appends what was read of the packet that a record reports, without the members that its fields
+/// have already. `begin`: position of the fields.
 fn write_packet(begin: usize, packet: &FlowRecord, out: &mut Vec<u8>) {
     let fields_end = out.len();
     if fields_end > begin {

@@ -1,6 +1,7 @@
 //! The members of a JSON object as text: where one ends, and which of them stay.
 
-/// The end of the member that begins at `from`: the position of the comma behind it, or the end of the text.
+/// The end of the member that begins at `from`: the position of the comma behind it, or the end of
+/// the text.
 fn member_end(text: &[u8], from: usize) -> usize {
     let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
     let octets = text.get(from..).unwrap_or_default();
@@ -34,8 +35,8 @@ fn name(member: &[u8]) -> &[u8] {
     text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
-/// Removes the members between `begin` and `end` that `is_removed` chooses: it is called with the name
-/// of each, in their order. Returns the new end.
+/// Removes the members between `begin` and `end` that `is_removed` chooses: it is called with the
+/// name of each, in their order. Returns the new end.
 pub(super) fn remove(
     out: &mut Vec<u8>,
     begin: usize,

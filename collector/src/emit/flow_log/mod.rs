@@ -1,8 +1,9 @@
-//! The flow log: records as lines → a queue bounded in octets → one writer thread → stdout or a file.
+//! The flow log: records as lines → a queue bounded in octets → one writer thread → stdout or a
+//! file.
 //!
 //! [`LineSettings`] select the records and what a line contains. Live, lines that do not fit into the
-//! queue are dropped and counted; from a savefile, the reader waits. A failed write is logged once and
-//! counted, and collecting continues.
+//! queue are dropped and counted; from a savefile, the reader waits. A failed write is logged once
+//! and counted, and collecting continues.
 
 mod counts;
 mod file;
@@ -71,8 +72,8 @@ pub struct FlowLogSettings {
 }
 
 impl FlowLog {
-    /// Opens the target and starts the writer. The file is opened again after each of `hangups`. `stop`
-    /// is set if the writer dies.
+    /// Opens the target and starts the writer. The file is opened again after each of `hangups`.
+    /// `stop` is set if the writer dies.
     ///
     /// # Errors
     /// The file cannot be opened, or the thread cannot be started.
@@ -106,8 +107,8 @@ impl FlowLog {
         Box::new(move || shared.counts())
     }
 
-    /// Waits until everything is written, for `timeout` if there is one. Every [`FlowLogSink`] must be
-    /// flushed before.
+    /// Waits until everything is written, for `timeout` if there is one. Every [`FlowLogSink`] must
+    /// be flushed before.
     pub fn finish(self, timeout: Option<Duration>) {
         self.shared.queue.close();
         let began = clock::monotonic();

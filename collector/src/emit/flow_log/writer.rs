@@ -19,7 +19,8 @@ const WRITE_OCTETS: usize = 64 << 10;
 /// duration is noticed if nothing is added.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Writes lines until the queue is closed and empty. The file is opened again after each of `hangups`.
+/// Writes lines until the queue is closed and empty. The file is opened again after each of
+/// `hangups`.
 pub(super) fn run(file: LogFile, shared: &Shared, mut hangups: Hangups, stop: Stop) {
     let _guard = ConsumerGuard(&shared.queue, stop);
     let mut writer = Writer {

@@ -1,4 +1,5 @@
-//! The forward thread: takes records from a bounded queue and gives them to all targets of Messages.
+//! The forward thread: takes records from a bounded queue and gives them to all targets of
+//! Messages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,11 +1,12 @@
-//! Forward: sends records with the names of their endpoints to other collectors as IPFIX (RFC 7119: this is a Mediator),
-//! and to engines that keep history.
+//! Forward: sends records with the names of their endpoints to other collectors as IPFIX (RFC 7119:
+//! this is a Mediator), and to engines that keep history.
 //!
-//! For Messages, a pipeline collects the records of a batch with their endpoints as numbers ([`ForwardedRecord`]) and
-//! hands them over into a bounded queue. One thread empties it and gives the records to every target. For engines, the
-//! pipeline encodes its records itself, and a thread for each engine delivers them. Names are looked up where they are
-//! written, so no text is copied in between. A biflow record becomes a record for each direction, because the directions
-//! are decided on their own.
+//! For Messages, a pipeline collects the records of a batch with their endpoints as numbers
+//! ([`ForwardedRecord`]) and hands them over into a bounded queue. One thread empties it and gives
+//! the records to every target. For engines, the pipeline encodes its records itself, and a thread
+//! for each engine delivers them. Names are looked up where they are written, so no text is copied
+//! in between. A biflow record becomes a record for each direction, because the directions are
+//! decided on their own.
 
 mod fields;
 mod layouts;
@@ -51,14 +52,15 @@ const OFFLINE_RATE: u32 = 200_000;
 pub struct ForwardSettings {
     /// The records that are forwarded.
     pub filter: EmittedRecords,
-    /// Maximum number of records in the queue, and in the queue of each target that has a thread of its own.
+    /// Maximum number of records in the queue, and in the queue of each target that has a thread of
+    /// its own.
     pub queue_records: usize,
     /// What happens when the queue is full.
     pub policy: OverflowPolicy,
 }
 
-/// Counts of records: `records` = `queue_full` + `queued` + those that every target of Messages received. Engines
-/// receive all `records`.
+/// Counts of records: `records` = `queue_full` + `queued` + those that every target of Messages
+/// received. Engines receive all `records`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ForwardCounts {
     /// Records (each direction of a biflow) handed over by the pipelines.
@@ -81,8 +83,8 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Opens the targets and starts the thread. `listening` are the addresses of this process, to which nothing may be
-    /// sent.
+    /// Opens the targets and starts the thread. `listening` are the addresses of this process, to
+    /// which nothing may be sent.
     ///
     /// # Errors
     /// A target is this process itself, or a file or thread cannot be opened.
@@ -151,8 +153,8 @@ impl Forwarder {
         })
     }
 
-    /// Sends what is queued, ends all sessions and logs what was lost. Every [`ForwardSink`] must be flushed
-    /// before.
+    /// Sends what is queued, ends all sessions and logs what was lost. Every [`ForwardSink`] must
+    /// be flushed before.
     ///
     /// # Errors
     /// The forward thread died.

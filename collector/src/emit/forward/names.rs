@@ -1,5 +1,5 @@
-//! The names that are added to a record: those of its endpoints, in Antrea's elements, and in kipfix's own where there is no
-//! public element.
+//! The names that are added to a record: those of its endpoints, in Antrea's elements, and in
+//! kipfix's own where there is no public element.
 
 use flowproto::element;
 use flowproto::exporter::options::ElementType;
@@ -278,7 +278,8 @@ impl<'a> EndpointNames<'a> {
     }
 }
 
-/// Antrea's 137 `flowType`: 1 within a node, 2 between nodes, 3 to external, 4 from external; 0 if none of these.
+/// Antrea's 137 `flowType`: 1 within a node, 2 between nodes, 3 to external, 4 from external; 0 if
+/// none of these.
 const fn flow_type(class: TrafficClass) -> u8 {
     use EndpointKind::{External, Link, Service};
     match class {

@@ -1,4 +1,5 @@
-//! A record on its way to the forward thread: as it was measured, with its endpoints and its exporter.
+//! A record on its way to the forward thread: as it was measured, with its endpoints and its
+//! exporter.
 
 use std::sync::Arc;
 

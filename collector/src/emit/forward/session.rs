@@ -168,7 +168,8 @@ impl Wire {
         }
     }
 
-    /// Sends all templates and descriptions again. Templates that were not used since the last time are forgotten.
+    /// Sends all templates and descriptions again. Templates that were not used since the last time
+    /// are forgotten.
     #[cold]
     fn send_templates(&mut self, now: u64, send: &mut Send<'_>) {
         self.refresh.begin(now);

@@ -1,5 +1,6 @@
-//! What a forwarded record has. Its template follows from that: fields that were not measured, and names that are not
-//! known, are left out. So a record without a count of connections is not taken for one of no connection.
+//! What a forwarded record has. Its template follows from that: fields that were not measured, and
+//! names that are not known, are left out. So a record without a count of connections is not taken
+//! for one of no connection.
 
 use flowproto::Address;
 use flowproto::protocol;

@@ -7,7 +7,8 @@ use kipfix_export::counters::LossReason;
 pub(super) enum Reaction {
     /// The batch is stored.
     Stored,
-    /// It is sent again, after the leaders were looked up again. The reason counts records that are lost meanwhile.
+    /// It is sent again, after the leaders were looked up again. The reason counts records that are
+    /// lost meanwhile.
     Retry(LossReason),
     /// It is sent again with a new producer id.
     NewProducer,

@@ -1,4 +1,5 @@
-//! Records in messages: one in each, with the hash of its flow as the key, or several of one partition in each.
+//! Records in messages: one in each, with the hash of its flow as the key, or several of one
+//! partition in each.
 
 use std::num::NonZero;
 

@@ -1,10 +1,11 @@
 //! Kafka: a producer of the records of a topic.
 //!
-//! The hash of the flow of a record, equal for both directions, selects its partition as the producers of Kafka do
-//! (murmur2). One message is one record, with that hash as its key, or several records. The producer is idempotent: each
-//! partition has one batch in flight, which is sent again with the same sequence number until the leader has
-//! acknowledged it on all in-sync replicas. Five kinds of request are enough for that (`requests`); their versions are
-//! understood by brokers from Kafka 2.1 on.
+//! The hash of the flow of a record, equal for both directions, selects its partition as the
+//! producers of Kafka do (murmur2). One message is one record, with that hash as its key, or
+//! several records. The producer is idempotent: each partition has one batch in flight, which is
+//! sent again with the same sequence number until the leader has acknowledged it on all in-sync
+//! replicas. Five kinds of request are enough for that (`requests`); their versions are understood
+//! by brokers from Kafka 2.1 on.
 //!
 //! * `target`: the URL;
 //! * `wire`, `requests`, `record_batch`, `errors`: the protocol, without sockets;

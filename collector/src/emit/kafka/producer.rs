@@ -155,7 +155,8 @@ impl Producer {
         outcome
     }
 
-    /// Sends the first batches of partitions to their leader. Returns those for which there was room.
+    /// Sends the first batches of partitions to their leader. Returns those for which there was
+    /// room.
     fn send(
         &mut self,
         (leader, mut indexes): (i32, Vec<usize>),
@@ -304,7 +305,8 @@ impl Producer {
     /// Forgets the batches that are left over.
     fn give_up(&mut self) {
         for partition in &mut self.partitions {
-            // The sequence numbers of a batch whose outcome is unknown cannot be used for other messages.
+            // The sequence numbers of a batch whose outcome is unknown cannot be used for other
+            // messages.
             if partition.batches.iter().any(|batch| batch.was_sent) {
                 self.id = None;
             }

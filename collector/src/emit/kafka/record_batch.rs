@@ -10,9 +10,11 @@ const HEADER_OCTETS: usize = 61;
 const NULL: i64 = -1;
 /// Octets of base offset and length, which the length does not count.
 const UNCOUNTED_OCTETS: usize = 12;
-/// Octets of base offset, length, leader epoch, version and checksum, which the checksum does not cover.
+/// Octets of base offset, length, leader epoch, version and checksum, which the checksum does not
+/// cover.
 const UNCHECKED_OCTETS: usize = 21;
-/// Maximum octets of a message besides its records, and of a record in a message besides its encoding.
+/// Maximum octets of a message besides its records, and of a record in a message besides its
+/// encoding.
 pub(super) const MAX_MESSAGE_OVERHEAD: usize = 32;
 
 /// The compression in the attributes of a batch.
@@ -24,7 +26,8 @@ const fn attribute(compression: Compression) -> i16 {
     }
 }
 
-/// Appends a message. `offset` is its position in the batch. `value` appends its value, which has `octets`.
+/// Appends a message. `offset` is its position in the batch. `value` appends its value, which has
+/// `octets`.
 pub(super) fn message(
     offset: usize,
     key: Option<u64>,
@@ -37,7 +40,8 @@ pub(super) fn message(
     let key_octets = key.map_or(NULL, |key| number(key.len()));
     let key = key.unwrap_or_default();
     let (offset, value_octets) = (number(offset), number(octets));
-    // The attributes, the difference of its time to that of the batch, and the number of headers take an octet each.
+    // The attributes, the difference of its time to that of the batch, and the number of headers
+    // take an octet each.
     let length = [
         3,
         zigzag_octets(offset),

@@ -1,5 +1,5 @@
-//! The requests of a producer and their responses. The versions are the last ones without tagged fields, or older ones
-//! with all that is needed.
+//! The requests of a producer and their responses. The versions are the last ones without tagged
+//! fields, or older ones with all that is needed.
 
 use super::wire::{InvalidResponse, Reader, Writer};
 
@@ -120,8 +120,8 @@ pub(super) fn read_producer_id(
     })
 }
 
-/// Asks to store batches in partitions of a topic. `partitions` appends them, each with [`partition`], and returns their
-/// number.
+/// Asks to store batches in partitions of a topic. `partitions` appends them, each with
+/// [`partition`], and returns their number.
 pub(super) fn produce(
     topic: &str,
     timeout_ms: i32,

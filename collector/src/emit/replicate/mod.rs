@@ -1,9 +1,10 @@
-//! Replicate: sends datagrams unchanged to other collectors, so that kipfix can be deployed in front of existing
-//! tools.
+//! Replicate: sends datagrams unchanged to other collectors, so that kipfix can be deployed in
+//! front of existing tools.
 //!
-//! A pipeline copies the datagrams of a batch into its [`ReplicaSink`] and hands them over at the end of the batch, to the
-//! bounded queue of each target. A thread for each target empties the queue and sends. So receiving waits for no target,
-//! takes one lock for each batch and target, and allocates nothing once the buffers have grown.
+//! A pipeline copies the datagrams of a batch into its [`ReplicaSink`] and hands them over at the
+//! end of the batch, to the bounded queue of each target. A thread for each target empties the
+//! queue and sends. So receiving waits for no target, takes one lock for each batch and target, and
+//! allocates nothing once the buffers have grown.
 
 mod counts;
 mod datagrams;
@@ -110,8 +111,8 @@ impl TargetQueue {
 }
 
 impl Replicator {
-    /// Starts a thread for each target, each with a queue of `queue_octets`. `listening` are the addresses of this
-    /// process, to which nothing may be sent.
+    /// Starts a thread for each target, each with a queue of `queue_octets`. `listening` are the
+    /// addresses of this process, to which nothing may be sent.
     ///
     /// # Errors
     /// A target is this process itself, a permission is missing, or a thread cannot be started.
@@ -180,7 +181,8 @@ impl Replicator {
         })
     }
 
-    /// Waits until everything is sent, for `timeout` if there is one. Every [`ReplicaSink`] must be flushed before.
+    /// Waits until everything is sent, for `timeout` if there is one. Every [`ReplicaSink`] must be
+    /// flushed before.
     ///
     /// # Errors
     /// A thread died.

@@ -39,7 +39,8 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// With `is_paced`, datagrams are spread, because a savefile is faster than any receiver's buffer.
+    /// With `is_paced`, datagrams are spread, because a savefile is faster than any receiver's
+    /// buffer.
     pub(super) fn new(
         name: TargetName,
         sockets: Sockets,
@@ -144,7 +145,8 @@ impl Sender {
                     refused = false;
                 }
                 Err(Errno::EINTR) => {}
-                // The kernel reports that an earlier datagram was refused, and has not sent this one.
+                // The kernel reports that an earlier datagram was refused, and has not sent this
+                // one.
                 Err(Errno::ECONNREFUSED) if !refused => refused = true,
                 Err(errno) => {
                     let reason = if errno == Errno::EMSGSIZE {

@@ -1,8 +1,8 @@
 //! The sockets from which datagrams are sent: one for each exporter.
 //!
-//! If the exporter's address is kept, the socket is bound to it, which `IP_TRANSPARENT` permits for addresses of other
-//! hosts. If not, every exporter still gets a port of its own, because collectors distinguish Transport Sessions, and so
-//! templates, by source port (RFC 7011 §10.3.2).
+//! If the exporter's address is kept, the socket is bound to it, which `IP_TRANSPARENT` permits for
+//! addresses of other hosts. If not, every exporter still gets a port of its own, because
+//! collectors distinguish Transport Sessions, and so templates, by source port (RFC 7011 §10.3.2).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -71,7 +71,8 @@ impl Sockets {
     }
 }
 
-/// Opens a socket with the exporter's address and port, or with another port if that one is in use on this host.
+/// Opens a socket with the exporter's address and port, or with another port if that one is in use
+/// on this host.
 fn open_as(exporter: SocketAddr, target: SocketAddr) -> io::Result<Socket> {
     if exporter.is_ipv4() != target.is_ipv4() {
         return Err(io::ErrorKind::Unsupported.into());

@@ -92,7 +92,8 @@ fn member(name: &'static str, address: Option<Address>) -> &'static str {
     }
 }
 
-/// Appends the line of a record. Values of 0 and empty texts are left out, unless they are optional.
+/// Appends the line of a record. Values of 0 and empty texts are left out, unless they are
+/// optional.
 fn write_line(row: &Row, out: &mut Vec<u8>) {
     out.push(b'{');
     let begin = out.len();

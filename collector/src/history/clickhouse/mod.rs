@@ -1,10 +1,10 @@
-//! History in ClickHouse: edges, records and endpoints from the tables of `deploy/clickhouse/`, for all
-//! collectors and as long as they are kept.
+//! History in ClickHouse: edges, records and endpoints from the tables of `deploy/clickhouse/`, for
+//! all collectors and as long as they are kept.
 //!
-//! A query for edges is answered by the smallest table that has its fields and its time
-//! (`tables`): sums by minute or hour, else the records. Connection health is in rows of its own. Values that clients send are parameters
-//! of the statement (`statement`). Time, rows and octets of an answer are limited by settings of
-//! the statement.
+//! A query for edges is answered by the smallest table that has its fields and its time (`tables`):
+//! sums by minute or hour, else the records. Connection health is in rows of its own. Values that
+//! clients send are parameters of the statement (`statement`). Time, rows and octets of an answer
+//! are limited by settings of the statement.
 
 mod client;
 mod columns;

@@ -147,8 +147,8 @@ impl Table {
         }
     }
 
-    /// The condition that the time of a row is in a range. `from` and `to` are places of parameters,
-    /// Unix milliseconds.
+    /// The condition that the time of a row is in a range. `from` and `to` are places of
+    /// parameters, Unix milliseconds.
     pub(super) fn in_range(self, from: &str, to: &str) -> String {
         match self.interval {
             None => format!(

@@ -1,9 +1,9 @@
-//! Edges from an engine that speaks the HTTP API of Prometheus and has the series of the collectors:
-//! the traffic of all replicas, for as long as the engine keeps it.
+//! Edges from an engine that speaks the HTTP API of Prometheus and has the series of the
+//! collectors: the traffic of all replicas, for as long as the engine keeps it.
 //!
-//! A query becomes one query for each measure of the metric families that have the fields of the query
-//! as labels (`families`). Connection health is absent if no family with these labels has it. The growth of a counter is an estimate of
-//! the engine: it extrapolates to the ends of the range.
+//! A query becomes one query for each measure of the metric families that have the fields of the
+//! query as labels (`families`). Connection health is absent if no family with these labels has it.
+//! The growth of a counter is an estimate of the engine: it extrapolates to the ends of the range.
 
 mod answer;
 mod families;
@@ -201,7 +201,8 @@ impl PrometheusHistory {
     }
 }
 
-/// How a query is answered: by families of traffic, and those of connection health if there are any.
+/// How a query is answered: by families of traffic, and those of connection health if there are
+/// any.
 struct Plans<'a> {
     traffic: Plan<'a>,
     health: Option<Plan<'a>>,

@@ -4,8 +4,8 @@
 //! endpoint is deleted. A record is matched with the assignments while its packets were observed:
 //!
 //! * one endpoint in that time: this endpoint;
-//! * several: ambiguous. While an endpoint has the address that outranks others, these do not count:
-//!   a node keeps an address that a Service uses as its external IP;
+//! * several: ambiguous. While an endpoint has the address that outranks others, these do not
+//!   count: a node keeps an address that a Service uses as its external IP;
 //! * none, before an assignment: its endpoint, if that had started by then. A pod sends traffic
 //!   before its IP appears in `status.podIP`, and the watch event arrives later still;
 //! * else, after an assignment: its endpoint, as long as the assignment is kept.
@@ -321,9 +321,9 @@ impl AddressHistory {
         Some(open.until_milliseconds)
     }
 
-    /// Marks the assignment of `endpoint`: it ends when another one begins that it does not outrank.
-    /// If one has begun, it ends then, but not before `since_milliseconds`. Returns its end if it
-    /// ended.
+    /// Marks the assignment of `endpoint`: it ends when another one begins that it does not
+    /// outrank. If one has begun, it ends then, but not before `since_milliseconds`. Returns its
+    /// end if it ended.
     pub(super) fn yield_to_next(
         &mut self,
         endpoint: EndpointId,

@@ -88,8 +88,8 @@ impl WatchHealth {
         lock(&self.watches[kind])
     }
 
-    /// Changes the state of an established watch. Like all others, it logs without the lock: who reads the log may be
-    /// slow, and a scrape takes the lock.
+    /// Changes the state of an established watch. Like all others, it logs without the lock: who
+    /// reads the log may be slow, and a scrape takes the lock.
     fn establish(
         &self,
         kind: ResourceKind,

@@ -3,7 +3,8 @@
 use enum_map::Enum;
 use strum::{Display, IntoStaticStr, VariantArray};
 
-/// A kind of object that is watched. As text it is the name of the resource, which is also the label value.
+/// A kind of object that is watched. As text it is the name of the resource, which is also the
+/// label value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Display, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum ResourceKind {

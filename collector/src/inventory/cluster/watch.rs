@@ -115,7 +115,8 @@ struct Watches<'a> {
 }
 
 impl Watches<'_> {
-    /// Starts the watch of a kind that every cluster has. `update_of` reads the fields of an object.
+    /// Starts the watch of a kind that every cluster has. `update_of` reads the fields of an
+    /// object.
     fn start<K>(
         &self,
         kind: ResourceKind,

@@ -5,8 +5,8 @@
 //! * GeoLite2, GeoIP2, DB-IP Lite: `autonomous_system_number`, `autonomous_system_organization`,
 //!   `country.iso_code`, else `registered_country.iso_code`;
 //! * GeoIP2 Enterprise, DB-IP ISP: the first two in `traits`, `country.iso_code`;
-//! * IPinfo: `asn` (`AS64500`), `as_name` (`name` in the ASN database), `country_code` (`country` in
-//!   older ones).
+//! * IPinfo: `asn` (`AS64500`), `as_name` (`name` in the ASN database), `country_code` (`country`
+//!   in older ones).
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -28,8 +28,8 @@ pub struct ExternalSnapshot {
 }
 
 impl ExternalSnapshot {
-    /// Returns the id of the attributes of `address`. An address of NAT64 without attributes has those
-    /// of the IPv4 address in it.
+    /// Returns the id of the attributes of `address`. An address of NAT64 without attributes has
+    /// those of the IPv4 address in it.
     #[must_use]
     #[inline]
     pub fn lookup(&self, address: Address) -> ExternalId {

@@ -34,8 +34,8 @@ impl IndexWriter {
         self.add_assignment(key, endpoint, from_milliseconds, lead_milliseconds, until);
     }
 
-    /// Assigns `key` to the endpoint of a pod in deletion, or behind an unreachable node, until it is
-    /// assigned to another endpoint. See [`Self::assign`].
+    /// Assigns `key` to the endpoint of a pod in deletion, or behind an unreachable node, until it
+    /// is assigned to another endpoint. See [`Self::assign`].
     pub fn assign_yielding(
         &mut self,
         key: AddressKey,

@@ -32,7 +32,8 @@ pub use permanent::Conflict;
 /// Maximum number of combinations of zone and region in labels of pods.
 const MAX_TOPOLOGIES: usize = 4096;
 
-/// Names and sets of labels are pruned when there are more than this, and twice as many as after the last pruning.
+/// Names and sets of labels are pruned when there are more than this, and twice as many as after
+/// the last pruning.
 const MIN_NAMES_TO_PRUNE: usize = 1024;
 
 /// Limits of an index.

@@ -1,9 +1,9 @@
 //! Remembers the endpoints of addresses that were looked up recently.
 //!
-//! The index of a large cluster is spread over memory, and a lookup waits for several cache misses. Most records are
-//! of addresses that just had some. For these, one line of a small table has the endpoint: four of IPv4, or two of IPv6.
-//! Only answers that do not depend on the time, from some moment on, are kept. All are dropped when newer snapshots
-//! arrive.
+//! The index of a large cluster is spread over memory, and a lookup waits for several cache misses.
+//! Most records are of addresses that just had some. For these, one line of a small table has the
+//! endpoint: four of IPv4, or two of IPv6. Only answers that do not depend on the time, from some
+//! moment on, are kept. All are dropped when newer snapshots arrive.
 
 use flowproto::Address;
 
@@ -14,8 +14,8 @@ use crate::snapshots::Snapshots;
 
 /// Entries of the smallest and of the largest table of a family, powers of two.
 const ENTRIES: [usize; 2] = [1 << 14, 1 << 19];
-/// Entries for each address of the index. A miss costs several cache misses, an unused entry only room: with more
-/// addresses in a set than entries, they displace each other with every record.
+/// Entries for each address of the index. A miss costs several cache misses, an unused entry only
+/// room: with more addresses in a set than entries, they displace each other with every record.
 const ENTRIES_PER_ADDRESS: usize = 4;
 
 /// Endpoints of addresses that were looked up recently.
@@ -70,8 +70,8 @@ impl<A: Copy + Default + Eq, const WAYS: usize> Table<A, WAYS> {
         }
     }
 
-    /// The set of an address: the highest bits of a product, which depend on all bits of the address. Addresses that
-    /// collide on purpose gain nothing: they are looked up.
+    /// The set of an address: the highest bits of a product, which depend on all bits of the
+    /// address. Addresses that collide on purpose gain nothing: they are looked up.
     #[inline]
     #[expect(
         clippy::as_conversions,
@@ -166,8 +166,8 @@ impl EndpointCache {
         }
     }
 
-    /// Reads the line of an address, so that it is in the processor's cache when it is looked up. The
-    /// result has no meaning but to keep the read.
+    /// Reads the line of an address, so that it is in the processor's cache when it is looked up.
+    /// The result has no meaning but to keep the read.
     #[inline]
     pub fn touch(&self, address: Address) -> u32 {
         if address.is_ipv4() {
@@ -193,7 +193,8 @@ impl EndpointCache {
         }
     }
 
-    /// The endpoint that had an address, or a port of a protocol at it, while the packets were sent.
+    /// The endpoint that had an address, or a port of a protocol at it, while the packets were
+    /// sent.
     #[inline(always)]
     pub(super) fn lookup(
         &mut self,
@@ -271,7 +272,8 @@ mod tests {
         SnapshotStore::new(writer.current(), Default::default(), "").load()
     }
 
-    /// Looks up each address twice, the second time possibly from the cache, and compares with the index.
+    /// Looks up each address twice, the second time possibly from the cache, and compares with the
+    /// index.
     fn assert_as_indexed(cache: &mut EndpointCache, writer: &mut IndexWriter, times: &[u64]) {
         let snapshots = snapshots(writer);
         for round in 0..2 {

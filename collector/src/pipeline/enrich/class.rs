@@ -7,8 +7,8 @@ use crate::inventory::{EndpointKind, Place};
 /// The kinds of the two endpoints of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrafficClass {
-    /// Both endpoints are known to be on one node, so no observer outside the node sees the traffic. An endpoint
-    /// whose node is unknown never matches.
+    /// Both endpoints are known to be on one node, so no observer outside the node sees the
+    /// traffic. An endpoint whose node is unknown never matches.
     IntraNode,
     /// An endpoint is an address that does not leave its link.
     Link,

@@ -53,8 +53,8 @@ pub fn resolve_address(
     look_up(snapshots, address, None, time).0
 }
 
-/// The answer of the snapshots, and the time from which on it is the same for all packets; `u64::MAX` if it depends
-/// on the time.
+/// The answer of the snapshots, and the time from which on it is the same for all packets;
+/// `u64::MAX` if it depends on the time.
 pub(super) fn look_up(
     snapshots: &Snapshots,
     address: Address,

@@ -1,6 +1,8 @@
-//! Enrich: addresses and times of a flow → its endpoints, and the class of the traffic between them.
+//! Enrich: addresses and times of a flow → its endpoints, and the class of the traffic between
+//! them.
 //!
-//! Part of the Intermediate Process (RFC 6183). Nothing here allocates; names are looked up where they are written.
+//! Part of the Intermediate Process (RFC 6183). Nothing here allocates; names are looked up where
+//! they are written.
 
 mod cache;
 mod class;

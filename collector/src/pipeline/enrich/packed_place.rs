@@ -5,8 +5,8 @@ use strum::VariantArray;
 
 use crate::inventory::{EndpointKind, NodeId, Place};
 
-/// A [`Place`] and the generation of its snapshots in four octets: the kind in the three highest bits, the generation,
-/// and the node plus one, 0 without a node.
+/// A [`Place`] and the generation of its snapshots in four octets: the kind in the three highest
+/// bits, the generation, and the node plus one, 0 without a node.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PackedPlace(u32);
 

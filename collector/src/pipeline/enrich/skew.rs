@@ -1,13 +1,14 @@
-//! The offset between an exporter's clock and the collector's, and the time of a record's packets by the
-//! collector's clock.
+//! The offset between an exporter's clock and the collector's, and the time of a record's packets
+//! by the collector's clock.
 //!
-//! A Message takes some time to arrive, and its export time is truncated to the second (RFC 7011 §3.1). The smallest
-//! difference between arrival and export time within a window is therefore the offset, to a second. A smaller
-//! offset is taken for none.
+//! A Message takes some time to arrive, and its export time is truncated to the second (RFC 7011
+//! §3.1). The smallest difference between arrival and export time within a window is therefore the
+//! offset, to a second. A smaller offset is taken for none.
 //!
-//! The first Messages may have waited for longer, such as in the socket of a collector that was starting. Until a whole
-//! window has confirmed an offset, it is only a bound: the packets may have been observed at any time between, and a
-//! record is never attributed to one of two endpoints that had the address in that time.
+//! The first Messages may have waited for longer, such as in the socket of a collector that was
+//! starting. Until a whole window has confirmed an offset, it is only a bound: the packets may have
+//! been observed at any time between, and a record is never attributed to one of two endpoints that
+//! had the address in that time.
 
 use crate::clock::Now;
 use crate::inventory::TimeRange;
@@ -89,7 +90,8 @@ impl ClockSkew {
     }
 }
 
-/// Bounds of a clock offset, which must be added to the exporter's time to get the collector's; milliseconds.
+/// Bounds of a clock offset, which must be added to the exporter's time to get the collector's;
+/// milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockOffset {
     /// Lower bound.
@@ -103,9 +105,9 @@ fn difference(a: u64, b: u64) -> i64 {
     i64::try_from(wide).unwrap_or(if wide < 0 { i64::MIN } else { i64::MAX })
 }
 
-/// The time of a record's packets by the collector's clock, from its start and end by the exporter's;
-/// 0 is unknown. If the record has no times, or if the exporter's clock is off by more than
-/// `max_skew_milliseconds`, they are taken to end now.
+/// The time of a record's packets by the collector's clock, from its start and end by the
+/// exporter's; 0 is unknown. If the record has no times, or if the exporter's clock is off by more
+/// than `max_skew_milliseconds`, they are taken to end now.
 #[inline]
 #[must_use]
 pub fn time_range(
@@ -176,7 +178,8 @@ mod tests {
         // The first Message may have waited for five seconds.
         assert_eq!(offset(&late[..1]), (0, 5000));
         assert_eq!(offset(&late), (5000, 5000));
-        // It cannot have arrived before it was exported, but the second may have been over when it was.
+        // It cannot have arrived before it was exported, but the second may have been over when it
+        // was.
         let early = [(NOW, NOW + 5000), (NOW + 60_000, NOW + 65_000)];
         assert_eq!(offset(&early[..1]), (-6000, -5000));
         assert_eq!(offset(&early), (-5000, -5000));

@@ -1,5 +1,5 @@
-//! Datagrams that a capture has several times, because it is of several interfaces: a datagram that passes a bridge is
-//! captured at each of its ports by `tcpdump -i any`. The first copy is read.
+//! Datagrams that a capture has several times, because it is of several interfaces: a datagram that
+//! passes a bridge is captured at each of its ports by `tcpdump -i any`. The first copy is read.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
@@ -39,8 +39,8 @@ struct First {
 }
 
 impl Copies {
-    /// True if this datagram was read from another interface a moment ago. The same datagram again from the same interface
-    /// was sent twice.
+    /// True if this datagram was read from another interface a moment ago. The same datagram again
+    /// from the same interface was sent twice.
     pub(super) fn is_copy(
         &mut self,
         interface: Interface,

@@ -161,8 +161,8 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Finds the datagram that a frame has or completes. Others are counted; a fragment is, when its datagram is complete or
-    /// discarded.
+    /// Finds the datagram that a frame has or completes. Others are counted; a fragment is, when
+    /// its datagram is complete or discarded.
     pub(super) fn locate(
         &mut self,
         frame: &Frame,
@@ -205,8 +205,8 @@ impl Frames {
         } else {
             SkipReason::NotUdp
         })?;
-        // This comes first: extension headers of IPv6 are all checked only if UDP follows them. Their iterator relies on
-        // that, and reads beyond the frame if one is truncated.
+        // This comes first: extension headers of IPv6 are all checked only if UDP follows them.
+        // Their iterator relies on that, and reads beyond the frame if one is truncated.
         let payload = net.ip_payload_ref().ok_or(SkipReason::NotUdp)?;
         if payload.ip_number != ip_number::UDP {
             return Err(SkipReason::NotUdp);

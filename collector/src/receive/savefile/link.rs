@@ -14,8 +14,8 @@ const MPLS: u16 = 0x8847;
 /// LLC, as cooked captures name it. Ethernet has the length of the frame in this place.
 const LLC: u16 = 4;
 
-/// The octets from the IP header on, with its EtherType. Those of a frame without an IP packet have another
-/// one. `None` if the link type is unknown.
+/// The octets from the IP header on, with its EtherType. Those of a frame without an IP packet have
+/// another one. `None` if the link type is unknown.
 pub(super) fn ip_packet(link_type: u32, frame: &[u8]) -> Option<(u16, &[u8])> {
     let after = |octets: usize| frame.get(octets..).unwrap_or_default();
     Some(match link_type {
@@ -23,7 +23,8 @@ pub(super) fn ip_packet(link_type: u32, frame: &[u8]) -> Option<(u16, &[u8])> {
         LINUX_SLL => behind(after(14)),
         LINUX_SLL2 => network(number(frame), after(20)),
         12 | 14 | 101 | 228 | 229 => by_version(frame),
-        // Four octets of address family, whose values differ by operating system. The packet has the version as well.
+        // Four octets of address family, whose values differ by operating system. The packet has
+        // the version as well.
         0 | 108 => by_version(after(4)),
         // PPP, in which some systems capture Cisco HDLC as well.
         9 | 50 if !matches!(frame, [0x0f | 0x8f, ..]) => ppp(frame),
@@ -67,7 +68,8 @@ fn network(mut kind: u16, mut data: &[u8]) -> (u16, &[u8]) {
     (kind, data)
 }
 
-/// The packet behind the last label: IP, or the frame of a pseudowire behind its control word (RFC 4385).
+/// The packet behind the last label: IP, or the frame of a pseudowire behind its control word (RFC
+/// 4385).
 fn labelled(data: &[u8]) -> (u16, &[u8]) {
     match data {
         [0, 0, _, _, frame @ ..] => {

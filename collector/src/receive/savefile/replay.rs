@@ -1,5 +1,5 @@
-//! Reads savefiles as if their datagrams were received, as fast as they can be processed. The time of the packets is the
-//! clock, so the same files give the same records and counts.
+//! Reads savefiles as if their datagrams were received, as fast as they can be processed. The time
+//! of the packets is the clock, so the same files give the same records and counts.
 
 use std::ops::ControlFlow;
 use std::path::Path;

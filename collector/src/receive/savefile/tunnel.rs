@@ -1,4 +1,5 @@
-//! Flow export inside a tunnel, as in a capture of a node's uplink: from an outer IP packet to the inner one.
+//! Flow export inside a tunnel, as in a capture of a node's uplink: from an outer IP packet to the
+//! inner one.
 
 use etherparse::{LaxIpPayloadSlice, ip_number};
 
@@ -10,7 +11,8 @@ const GENEVE: u16 = 6081;
 /// EtherType of an Ethernet frame in GRE and Geneve.
 const ETHERNET: u16 = 0x6558;
 
-/// What is inside a tunnel packet, with its EtherType. `None` if it is not one, or a fragment of one.
+/// What is inside a tunnel packet, with its EtherType. `None` if it is not one, or a fragment of
+/// one.
 pub(super) fn inside<'a>(outer: &LaxIpPayloadSlice<'a>) -> Option<(u16, &'a [u8])> {
     let data = outer.payload;
     if outer.fragmented {

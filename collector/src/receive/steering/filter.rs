@@ -4,13 +4,15 @@ use std::net::IpAddr;
 
 use nix::libc::{self, sock_filter};
 
-/// Offsets of the words of the source address from the beginning of the IP header (RFC 791 §3.1, RFC 8200 §3).
+/// Offsets of the words of the source address from the beginning of the IP header (RFC 791 §3.1,
+/// RFC 8200 §3).
 const V4_SOURCE: &[u32] = &[12];
 const V6_SOURCE: &[u32] = &[8, 12, 16, 20];
 /// Multiplier of the hash: 2³² divided by the golden ratio, which spreads consecutive addresses.
 const GOLDEN_RATIO: u32 = 0x9E37_79B9;
 
-/// Returns the worker of the exporters in `distributed`, and one by a hash of the source address for the others.
+/// Returns the worker of the exporters in `distributed`, and one by a hash of the source address
+/// for the others.
 pub(super) fn select_worker(distributed: &[(IpAddr, usize)], workers: usize) -> Vec<sock_filter> {
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
     for (exporter, worker) in distributed {
@@ -59,7 +61,8 @@ fn select_by_hash(filter: &mut Vec<sock_filter>, offsets: &[u32], workers: usize
     filter.push(statement(libc::BPF_RET | libc::BPF_A, 0));
 }
 
-/// Loads `size` octets at an offset from the beginning of the IP header. By default offsets are from the UDP payload.
+/// Loads `size` octets at an offset from the beginning of the IP header. By default offsets are
+/// from the UDP payload.
 fn load(size: u32, offset: u32) -> sock_filter {
     let k = libc::SKF_NET_OFF.cast_unsigned().wrapping_add(offset);
     statement(libc::BPF_LD | size | libc::BPF_ABS, k)

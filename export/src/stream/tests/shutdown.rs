@@ -3,7 +3,8 @@
 use super::*;
 use crate::exporter::SHUTDOWN_TIMEOUT;
 
-/// Exports 200,000 records to a listener, and returns the time that the shutdown takes after a pause.
+/// Exports 200,000 records to a listener, and returns the time that the shutdown takes after a
+/// pause.
 fn shutdown_time(listener: &TcpListener, pause: Duration) -> Duration {
     let target = exporter(listener.local_addr().unwrap().port(), "127.0.0.1", None);
     let counters = target.dialer.destination.counters.clone();

@@ -22,8 +22,8 @@ impl Values {
         }
     }
 
-    /// Source and destination. Zeros in both families are the unspecified address of the family that the
-    /// other end has.
+    /// Source and destination. Zeros in both families are the unspecified address of the family
+    /// that the other end has.
     #[inline]
     pub(super) fn ends(&self) -> [Address; 2] {
         let ends = [

@@ -47,9 +47,9 @@ impl Values {
             .or(context.system_init_milliseconds)
     }
 
-    /// The start of the flow, to compare with that of its other records; 0 if it is not known. It is compared
-    /// as it is: a `sysUpTime` differs between Messages as calendar time, because their export times are
-    /// whole seconds. An offset from the export time is compared as calendar time.
+    /// The start of the flow, to compare with that of its other records; 0 if it is not known. It
+    /// is compared as it is: a `sysUpTime` differs between Messages as calendar time, because their
+    /// export times are whole seconds. An offset from the export time is compared as calendar time.
     pub(crate) fn start_identity(&self, record: &FlowRecord) -> u64 {
         let mut starts = STARTS.into_iter();
         match starts.find(|slot| self.any(slot.bit())) {

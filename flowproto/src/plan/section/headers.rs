@@ -55,8 +55,8 @@ fn octets_of(inner: &[u8], outer: &[u8], outer_octets: u64) -> u64 {
     outer_octets.saturating_sub(u64::try_from(before).unwrap_or(u64::MAX))
 }
 
-/// Returns the IP packet of an Ethernet frame, and its VLAN: that of the outermost tag, in a pseudowire
-/// that of its own one.
+/// Returns the IP packet of an Ethernet frame, and its VLAN: that of the outermost tag, in a
+/// pseudowire that of its own one.
 fn network(frame: &[u8], frame_octets: u64, labels: Labels) -> Option<(&[u8], u16)> {
     let mut vlan_id = 0;
     let mut rest = frame.get(12..)?;
@@ -89,12 +89,14 @@ fn network(frame: &[u8], frame_octets: u64, labels: Labels) -> Option<(&[u8], u1
     None
 }
 
-/// Returns the packet behind MPLS labels, and the VLAN of its pseudowire. Labels do not name the protocol.
+/// Returns the packet behind MPLS labels, and the VLAN of its pseudowire. Labels do not name the
+/// protocol.
 ///
-/// IPv4 is recognized by its version and checksum, an Ethernet pseudowire by the four zero bits of its
-/// control word (RFC 4385), or by the EtherType of a frame without a control word (RFC 4448 §4.6). The
-/// MAC address of such a frame can begin like an IP header: other octets with the version of IP are a
-/// frame if its packet is recognized, else a packet if the length in its header is not too large.
+/// IPv4 is recognized by its version and checksum, an Ethernet pseudowire by the four zero bits of
+/// its control word (RFC 4385), or by the EtherType of a frame without a control word (RFC 4448
+/// §4.6). The MAC address of such a frame can begin like an IP header: other octets with the
+/// version of IP are a frame if its packet is recognized, else a packet if the length in its header
+/// is not too large.
 fn of_labels(data: &[u8], data_octets: u64) -> Option<(&[u8], u16)> {
     let pseudowire = |frame| network(frame, data_octets, Labels::Refused);
     match data {
@@ -128,7 +130,8 @@ fn below_labels(mut data: &[u8]) -> Option<&[u8]> {
 }
 
 /// Reads an IP packet. `packet_octets`: those on the wire, 0 if not known. They count where the
-/// header has no length: segmentation offload sets it to 0, and so do jumbograms of IPv6 (RFC 2675).
+/// header has no length: segmentation offload sets it to 0, and so do jumbograms of IPv6 (RFC
+/// 2675).
 pub(super) fn of_packet(packet: &[u8], packet_octets: u64) -> Option<Packet> {
     match packet.first()? >> 4 {
         4 => v4(packet, packet_octets),
@@ -206,7 +209,8 @@ fn v6(packet: &[u8], packet_octets: u64) -> Option<Packet> {
             FRAGMENT => 8,
             _ => break,
         };
-        // Only the first extension header can have hop-by-hop options: these are the zeros of padding.
+        // Only the first extension header can have hop-by-hop options: these are the zeros of
+        // padding.
         if *next == HOP_BY_HOP {
             break;
         }

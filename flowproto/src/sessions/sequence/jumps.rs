@@ -54,8 +54,8 @@ impl Sequence {
         }
     }
 
-    /// A Message that continues the stray one, which was `ahead` of the number `expected`: numbers are
-    /// missing, or the exporter has restarted.
+    /// A Message that continues the stray one, which was `ahead` of the number `expected`: numbers
+    /// are missing, or the exporter has restarted.
     pub(super) fn on_stray_continued(
         &mut self,
         message: MessageSequence,

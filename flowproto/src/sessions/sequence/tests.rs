@@ -77,8 +77,8 @@ fn tens(numbers: &[u32]) -> SequenceCounts {
     counts_of(Version::Ipfix, &messages)
 }
 
-/// What an exporter that counts by `convention` sends: Messages of many sizes, some with options records
-/// and templates.
+/// What an exporter that counts by `convention` sends: Messages of many sizes, some with options
+/// records and templates.
 fn stream(convention: Convention, messages: u32) -> Vec<MessageSequence> {
     let mut number = 100_u32;
     let mut out = Vec::new();

@@ -1,5 +1,5 @@
-//! State that is kept over a restart of the collector: templates, options data, sequence numbers and
-//! clocks of exporters that send datagrams. Connections end with the collector.
+//! State that is kept over a restart of the collector: templates, options data, sequence numbers
+//! and clocks of exporters that send datagrams. Connections end with the collector.
 //!
 //! Times in it are ages, milliseconds: the clock of another process has another origin.
 //!
@@ -94,7 +94,8 @@ struct OptionState {
 }
 
 impl State {
-    /// Adds the state of another process. Of a session of both, the one with the later Message is taken.
+    /// Adds the state of another process. Of a session of both, the one with the later Message is
+    /// taken.
     pub fn merge(&mut self, other: Self) {
         for (key, device) in other.devices {
             self.devices.entry(key).or_default().merge(device);

@@ -28,8 +28,8 @@ const MAGIC: &[u8; 16] = b"kipfix state 1\r\n";
 const NO_OPTIONS: u16 = u16::MAX;
 
 impl State {
-    /// The state as octets. `now_milliseconds`: the time since the epoch, or of another clock that runs
-    /// on while no collector does.
+    /// The state as octets. `now_milliseconds`: the time since the epoch, or of another clock that
+    /// runs on while no collector does.
     #[must_use]
     pub fn to_octets(&self, now_milliseconds: u64) -> Vec<u8> {
         let mut out = Writer::default();

@@ -21,8 +21,8 @@ struct Restored {
 }
 
 impl Sessions {
-    /// Adds the sessions of a state for which there is room. Those that exist already stay, and idle
-    /// ones are left out.
+    /// Adds the sessions of a state for which there is room. Those that exist already stay, and
+    /// idle ones are left out.
     pub(crate) fn restore(&mut self, state: &State, now_milliseconds: u64) {
         let time = |age: u64| now_milliseconds.saturating_sub(age);
         let mut restored: HashMap<(Address, Version), Restored> = HashMap::new();

@@ -154,7 +154,8 @@ fn fabric_tag_octets(kind: u16, tag: &[u8]) -> Result<usize, Undecodable> {
         (0x88e5, [_, ..]) => Ok(8),
         // The instance tag of provider backbone bridges, with the MAC addresses of the customer.
         (0x88e7, _) => Ok(18),
-        // The headers of TRILL (RFC 6325 §3) and FabricPath, with the MAC addresses of the inner frame.
+        // The headers of TRILL (RFC 6325 §3) and FabricPath, with the MAC addresses of the inner
+        // frame.
         (0x22f3, [high, low, ..]) => {
             let options = usize::from(high & 0x07) << 2 | usize::from(low >> 6);
             Ok(options.saturating_mul(4).saturating_add(20))
@@ -189,8 +190,9 @@ fn service_header(data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable>
 
 /// Reads MPLS labels. They do not name the payload: IPv4 is recognized by its version and checksum,
 /// an Ethernet pseudowire by the four zero bits of its control word (RFC 4385), or by the EtherType
-/// of a frame without a control word (RFC 4448 §4.6). The MAC address of such a frame can begin like
-/// an IP header: other octets with the version of IP are a frame if that has an IP or ARP packet.
+/// of a frame without a control word (RFC 4448 §4.6). The MAC address of such a frame can begin
+/// like an IP header: other octets with the version of IP are a frame if that has an IP or ARP
+/// packet.
 fn mpls(mut data: &[u8], vlan_id: u16) -> Result<Network<'_>, Undecodable> {
     for _ in 0..MAX_TAGS {
         let (label, rest) = split::<4>(data)?;

@@ -81,15 +81,15 @@ fn inner(link: InnerLink, frame: &[u8]) -> Result<Network<'_>, Undecodable> {
 fn mpacket(frame: &[u8]) -> Result<Network<'_>, Undecodable> {
     let (preamble, frame) = split::<8>(frame)?;
     match preamble {
-        // Of an express frame, or of a frame that can be interrupted. The delimiter of a later fragment
-        // is the octet before, in place of the preamble.
+        // Of an express frame, or of a frame that can be interrupted. The delimiter of a later
+        // fragment is the octet before, in place of the preamble.
         [.., 0x55, 0xd5 | 0xe6 | 0x4c | 0x7f | 0xb3] => ethernet(frame),
         _ => Err(Undecodable::NotIp),
     }
 }
 
-/// Reads a Token Ring frame: access control, frame control, addresses, a route if the source address
-/// has its first bit set.
+/// Reads a Token Ring frame: access control, frame control, addresses, a route if the source
+/// address has its first bit set.
 fn token_ring(frame: &[u8]) -> Result<Network<'_>, Undecodable> {
     let (header, rest) = split::<14>(frame)?;
     if header[1] & 0xc0 != 0x40 {
@@ -102,7 +102,8 @@ fn token_ring(frame: &[u8]) -> Result<Network<'_>, Undecodable> {
     ethertype(LLC, after(rest, route.into())?)
 }
 
-/// Reads a Frame Relay frame: an address of two to four octets, then RFC 2427, or an EtherType (Cisco).
+/// Reads a Frame Relay frame: an address of two to four octets, then RFC 2427, or an EtherType
+/// (Cisco).
 fn frame_relay(frame: &[u8]) -> Result<Network<'_>, Undecodable> {
     /// The last octet of an address.
     const END: u8 = 1;

@@ -1,4 +1,5 @@
-//! Packets in UDP with little or no header between: Generic UDP Encapsulation, Foo over UDP, Teredo.
+//! Packets in UDP with little or no header between: Generic UDP Encapsulation, Foo over UDP,
+//! Teredo.
 
 use flowproto::record::TunnelType;
 
@@ -13,8 +14,8 @@ const TEREDO_ORIGIN: [u8; 2] = [0, 0];
 /// The Next Header of a packet without a payload (RFC 8200 §4.7).
 const NO_NEXT_HEADER: u8 = 59;
 
-/// Reads Generic UDP Encapsulation (draft-ietf-intarea-gue §3): version 0 has a header, in version 1
-/// the first octet is that of the IP header.
+/// Reads Generic UDP Encapsulation (draft-ietf-intarea-gue §3): version 0 has a header, in version
+/// 1 the first octet is that of the IP header.
 pub(super) fn gue(data: &[u8]) -> Result<Option<Inner<'_>>, Undecodable> {
     let [first, protocol, ..] = *data else {
         return Err(Undecodable::MalformedTunnel);

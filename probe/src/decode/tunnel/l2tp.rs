@@ -1,8 +1,8 @@
 //! L2TP: version 3 over IP and UDP (RFC 3931), version 2 over UDP (RFC 2661).
 //!
 //! The header of a version 3 session does not say what follows: a cookie of 0, 4 or 8 octets, and a
-//! sublayer of 0 or 4 (RFC 3931 §4.1). The packet is looked for behind each of them, and is used only
-//! if its IP header fits the rest of the datagram to the octet.
+//! sublayer of 0 or 4 (RFC 3931 §4.1). The packet is looked for behind each of them, and is used
+//! only if its IP header fits the rest of the datagram to the octet.
 
 use flowproto::record::TunnelType;
 

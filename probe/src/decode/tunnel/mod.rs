@@ -1,12 +1,12 @@
 //! Tunnels: the packet inside an IP packet, in every combination.
 //!
-//! * over IP: IP in IP (RFC 2003, RFC 2473, RFC 4213), Ethernet (RFC 3378, RFC 8986 §4.9), MPLS (RFC
-//!   4023), [`gre`], [`l2tp`] version 3;
+//! * over IP: IP in IP (RFC 2003, RFC 2473, RFC 4213), Ethernet (RFC 3378, RFC 8986 §4.9), MPLS
+//!   (RFC 4023), [`gre`], [`l2tp`] version 3;
 //! * over UDP, known by the destination port: [`vxlan`] and Geneve, [`gtp`], [`l2tp`], and in
 //!   [`direct`] those with little or no header of their own: GRE, MPLS, GUE, Foo over UDP, Teredo.
 //!
-//! The header must be valid, and the packet inside must be IP; otherwise the outer packet is the flow.
-//! ESP and WireGuard carry ciphertext, so their packets are flows of the outer header.
+//! The header must be valid, and the packet inside must be IP; otherwise the outer packet is the
+//! flow. ESP and WireGuard carry ciphertext, so their packets are flows of the outer header.
 
 mod direct;
 mod gre;
@@ -184,7 +184,8 @@ fn over_udp<'a>(outer: &Header<'a>, ports: &TunnelPorts) -> Result<Option<Inner<
     }))
 }
 
-/// Finds the frame in a datagram of VXLAN, which has no other header. `None` for every other packet.
+/// Finds the frame in a datagram of VXLAN, which has no other header. `None` for every other
+/// packet.
 #[inline(always)]
 pub(super) fn plain_vxlan<'a>(
     outer: &Header<'a>,

@@ -256,8 +256,8 @@ impl Connection {
         }
     }
 
-    /// The segment behind a header of the PROXY protocol, which the client may send before its first
-    /// message. `None` if nothing follows.
+    /// The segment behind a header of the PROXY protocol, which the client may send before its
+    /// first message. `None` if nothing follows.
     fn without_proxy_header<'a>(
         &mut self,
         role: Role,
@@ -309,8 +309,8 @@ impl Connection {
         Outcome::Continues
     }
 
-    /// Notes what the sender of a segment has received before. A response that was not observed is known to
-    /// be lost before the next request, so that its time is not taken for that of another.
+    /// Notes what the sender of a segment has received before. A response that was not observed is
+    /// known to be lost before the next request, so that its time is not taken for that of another.
     pub(super) fn acknowledge(
         &mut self,
         role: Role,
@@ -444,7 +444,8 @@ impl Connection {
             response.body
         });
         if self.pending.count == 0 && self.client.is_body_pending() {
-            // The client may leave the body out, as after `Expect: 100-continue` (RFC 9110 §10.1.1).
+            // The client may leave the body out, as after `Expect: 100-continue` (RFC 9110
+            // §10.1.1).
             self.client.lose();
         }
         Some(())

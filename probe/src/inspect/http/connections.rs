@@ -1,7 +1,7 @@
 //! The connections whose messages are read.
 //!
-//! A connection has an entry from its SYN on, until the first segment of the client shows that it has
-//! another protocol. The table has a fixed size.
+//! A connection has an entry from its SYN on, until the first segment of the client shows that it
+//! has another protocol. The table has a fixed size.
 
 use enum_map::EnumMap;
 
@@ -28,7 +28,8 @@ pub struct HttpCounters {
     pub requests: u64,
     /// Responses that were read.
     pub responses: u64,
-    /// Messages that were not read, by reason: of a connection, or up to the next one that was read.
+    /// Messages that were not read, by reason: of a connection, or up to the next one that was
+    /// read.
     pub unread: EnumMap<UnreadHttp, u64>,
     /// Targets that count as `other` because there are too many different ones.
     pub targets_refused: u64,
@@ -74,15 +75,15 @@ impl HttpConnections {
         }
     }
 
-    /// The host that the first request of an HTTP/2 connection in the latest packet names, without its
-    /// port; empty if there is none.
+    /// The host that the first request of an HTTP/2 connection in the latest packet names, without
+    /// its port; empty if there is none.
     #[must_use]
     pub fn authority(&self) -> &[u8] {
         self.shared.authority()
     }
 
-    /// Reads a packet of TCP whose payload is `data`, as far as it was captured. `None` if no message
-    /// begins in it.
+    /// Reads a packet of TCP whose payload is `data`, as far as it was captured. `None` if no
+    /// message begins in it.
     pub fn observe(
         &mut self,
         packet: &PacketInfo,

@@ -1,6 +1,6 @@
 //! Octets that connections of HTTP/2 keep: of all together, and of each client, so that one client
-//! does not take the room of the others. One address may be many clients, such as those behind an ingress, so
-//! half of the room is for any of them.
+//! does not take the room of the others. One address may be many clients, such as those behind an
+//! ingress, so half of the room is for any of them.
 
 use std::collections::HashMap;
 
@@ -32,8 +32,8 @@ impl Http2Memory {
         self.octets
     }
 
-    /// True if half of what is kept before anything is refused is in use, so that expired segments are freed
-    /// first.
+    /// True if half of what is kept before anything is refused is in use, so that expired segments
+    /// are freed first.
     pub(super) const fn is_filling(&self) -> bool {
         self.octets > SCARCE_OCTETS / 2
     }

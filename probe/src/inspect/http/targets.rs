@@ -89,8 +89,8 @@ impl Targets {
     }
 }
 
-/// The path of a target, without a query. Of an absolute form, without scheme and host; of the others
-/// (`*`, a host and port), all.
+/// The path of a target, without a query. Of an absolute form, without scheme and host; of the
+/// others (`*`, a host and port), all.
 fn path(target: &[u8]) -> &[u8] {
     let end = |octet: &u8| matches!(octet, b'?' | b'#');
     let path = target.split(end).next().unwrap_or_default();
@@ -133,8 +133,8 @@ fn write<'a>(path: &[u8], buffer: &'a mut [u8; MAX_OCTETS]) -> Option<&'a [u8]> 
     buffer.get(..length)
 }
 
-/// True for numbers, UUIDs and other hexadecimal identifiers, long segments, and those with octets that
-/// names of resources seldom have, such as addresses of mail.
+/// True for numbers, UUIDs and other hexadecimal identifiers, long segments, and those with octets
+/// that names of resources seldom have, such as addresses of mail.
 fn is_identifier(segment: &[u8]) -> bool {
     if segment.len() > MAX_SEGMENT {
         return true;

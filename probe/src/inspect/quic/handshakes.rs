@@ -25,7 +25,8 @@ const HANDSHAKE_HEADER: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum UnreadHandshake {
-    /// A packet is not encrypted with the keys of its connection ID: the first one was not observed.
+    /// A packet is not encrypted with the keys of its connection ID: the first one was not
+    /// observed.
     Undecryptable,
     /// Parts of the hello were not observed, or its place was needed.
     Incomplete,

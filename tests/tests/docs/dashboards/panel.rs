@@ -148,7 +148,8 @@ impl Panel {
     fn time_series(&self) -> Value {
         let stacking = if self.stack { "normal" } else { "none" };
         let fill = if self.stack { 30 } else { 5 };
-        // Endpoints without a namespace are nodes and networks with their name, and external addresses.
+        // Endpoints without a namespace are nodes and networks with their name, and external
+        // addresses.
         let rename = |from, to| json!({"id": "renameByRegex", "options": {"regex": from, "renamePattern": to}});
         let of_workloads = |query: &Query| query.legend.contains("}}/{{");
         let transformations = if self.queries.iter().any(of_workloads) {
@@ -256,9 +257,9 @@ impl Panel {
     }
 }
 
-/// The panel makes the nodes out of the edges: frames of both would have to name the same ends, and two
-/// `topk` do not. It wants the number in a field of the name `mainstat`; renaming gives a field another
-/// title only, calculating one gives it the name.
+/// The panel makes the nodes out of the edges: frames of both would have to name the same ends, and
+/// two `topk` do not. It wants the number in a field of the name `mainstat`; renaming gives a field
+/// another title only, calculating one gives it the name.
 fn node_graph(link: Option<Value>) -> Value {
     let overrides: Vec<Value> = link
         .map(|link| {

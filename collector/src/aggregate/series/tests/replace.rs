@@ -97,8 +97,8 @@ fn a_smaller_bound_keeps_the_rows_that_exist() {
     assert_eq!(table.counts().other, 1);
 }
 
-/// An exposition during which families are replaced after the octets of the first chunk, and whether
-/// it was not complete then.
+/// An exposition during which families are replaced after the octets of the first chunk, and
+/// whether it was not complete then.
 fn exposition_with_replacement(first_octets: usize, shown: ShownValues) -> (String, bool) {
     let (index, [a, b, c]) = index();
     let snapshots = snapshots(index);

@@ -10,9 +10,9 @@ use super::parse::{address, distinct, milliseconds, or_default, port};
 use crate::inventory::address_key::TransportPort;
 use crate::inventory::cluster::uid::uid;
 
-/// Label with the name of the Service, and the domain of its DNS name after the namespace. A slice that
-/// the Multi-Cluster Services API makes for the endpoints of other clusters can also have the name of a
-/// Service that it makes for them.
+/// Label with the name of the Service, and the domain of its DNS name after the namespace. A slice
+/// that the Multi-Cluster Services API makes for the endpoints of other clusters can also have the
+/// name of a Service that it makes for them.
 const SERVICE_LABELS: [(&str, &str); 2] = [
     (
         "multicluster.kubernetes.io/service-name",

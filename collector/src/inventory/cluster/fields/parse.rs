@@ -106,8 +106,8 @@ pub(super) fn address(text: &str) -> Option<Address> {
     is_unique(ip.to_canonical()).then(|| Address::from(ip))
 }
 
-/// Returns an IPv4 address with leading zeros. Kubernetes keeps those of old objects, and takes their
-/// numbers as decimal.
+/// Returns an IPv4 address with leading zeros. Kubernetes keeps those of old objects, and takes
+/// their numbers as decimal.
 fn zero_padded(text: &str) -> Option<IpAddr> {
     let numbers = text.split('.').map(|number| {
         let is_decimal = number.bytes().all(|octet| octet.is_ascii_digit());

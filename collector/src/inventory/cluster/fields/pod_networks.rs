@@ -1,7 +1,7 @@
 //! Addresses of a pod on secondary networks, from annotations.
 //!
-//! The annotations are written by network plugins, but any user who creates a pod can write them too.
-//! The addresses are therefore only claimed: see
+//! The annotations are written by network plugins, but any user who creates a pod can write them
+//! too. The addresses are therefore only claimed: see
 //! [`AddressKey::claimed`](crate::inventory::AddressKey::claimed).
 
 use std::collections::BTreeMap;

@@ -132,7 +132,8 @@ impl NodeAddresses {
     }
 }
 
-/// Returns the key of an address of a node. A pod or another node has the address of a virtual node.
+/// Returns the key of an address of a node. A pod or another node has the address of a virtual
+/// node.
 pub(super) const fn node_key(node: &NodeFields, address: Address) -> AddressKey {
     match node.is_virtual {
         true => AddressKey::claimed(address),

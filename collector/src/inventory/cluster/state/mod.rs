@@ -305,8 +305,8 @@ impl ClusterState {
         }
     }
 
-    /// Returns the pods of an owner that is adopted or released, by their names and the workload that
-    /// they had. This is rare, so all pods are searched.
+    /// Returns the pods of an owner that is adopted or released, by their names and the workload
+    /// that they had. This is rare, so all pods are searched.
     fn pods_of_owner(&self, owner: &OwnerFields, before: &Workload) -> Vec<u128> {
         let prefix = format!("{}-", owner.name);
         // The server appends five characters to the prefix, and cuts it to have 63.

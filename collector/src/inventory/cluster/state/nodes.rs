@@ -183,8 +183,8 @@ impl ClusterState {
         self.writer.add_endpoint(endpoint)
     }
 
-    /// Returns the endpoint for unreported pods of a pod CIDR. `node`: the node of that CIDR, if pods
-    /// use it.
+    /// Returns the endpoint for unreported pods of a pod CIDR. `node`: the node of that CIDR, if
+    /// pods use it.
     fn unreported_pods(&mut self, node: Option<NodeId>) -> Endpoint {
         let unknown = self.writer.intern(UNKNOWN);
         Endpoint {

@@ -133,8 +133,8 @@ fn service_keys(fields: &ServiceFields) -> Box<[AddressKey]> {
         .collect()
 }
 
-/// Returns an external address of a Service, and its ports on it: another Service can lead to the same
-/// address.
+/// Returns an external address of a Service, and its ports on it: another Service can lead to the
+/// same address.
 fn external_keys(address: Address, ports: &[TransportPort]) -> Box<[AddressKey]> {
     let ports = ports.iter().map(|port| AddressKey::port(address, *port));
     ports.chain([AddressKey::address(address)]).collect()

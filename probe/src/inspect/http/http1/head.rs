@@ -34,8 +34,8 @@ pub(in crate::inspect::http) struct ResponseHead {
     pub(in crate::inspect::http) is_h2c: bool,
 }
 
-/// Length of the head at the beginning of some octets, with the empty line that ends it. `None` if the
-/// octets end before.
+/// Length of the head at the beginning of some octets, with the empty line that ends it. `None` if
+/// the octets end before.
 pub(in crate::inspect::http) fn length(octets: &[u8]) -> Option<usize> {
     let mut is_empty_line = false;
     for (at, octet) in octets.iter().enumerate() {

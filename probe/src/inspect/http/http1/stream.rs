@@ -1,7 +1,7 @@
 //! The messages in one direction of a connection.
 //!
-//! A stream is read in order. Segments that were lost or truncated may be skipped where they are part of
-//! a body, whose length is known.
+//! A stream is read in order. Segments that were lost or truncated may be skipped where they are
+//! part of a body, whose length is known.
 
 use super::head::{self, Body};
 use crate::inspect::http::head_pool::{HeadPool, MAX_HEAD};
@@ -138,8 +138,8 @@ impl Stream {
         self.is_body_pending
     }
 
-    /// What is new of a segment. `None` if nothing is, or if the stream is not read. Segments that were
-    /// lost before are skipped, or end the reading of the message.
+    /// What is new of a segment. `None` if nothing is, or if the stream is not read. Segments that
+    /// were lost before are skipped, or end the reading of the message.
     pub(in crate::inspect::http) fn piece<'a>(
         &mut self,
         number: u32,
@@ -244,7 +244,8 @@ impl Stream {
         Step::Done
     }
 
-    /// Reads an octet of the line with the size of a chunk, or of the trailer. False if it is invalid.
+    /// Reads an octet of the line with the size of a chunk, or of the trailer. False if it is
+    /// invalid.
     fn chunk_line(&mut self, octet: u8) -> bool {
         match &mut self.state {
             State::ChunkSize { size, is_extension } => match octet {

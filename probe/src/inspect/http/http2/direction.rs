@@ -127,8 +127,8 @@ impl Direction {
         Some(segment)
     }
 
-    /// Notes that the receiver has all octets before `number`. False if some of them were not observed,
-    /// and cannot be skipped.
+    /// Notes that the receiver has all octets before `number`. False if some of them were not
+    /// observed, and cannot be skipped.
     pub(super) fn acknowledge(&mut self, number: u32) -> bool {
         let Some(next) = self.next else {
             self.next = Some(number);

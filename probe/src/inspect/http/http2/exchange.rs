@@ -42,8 +42,8 @@ pub(in crate::inspect::http) struct Http2Exchange {
 }
 
 impl Http2Exchange {
-    /// A connection of the client with this address, whose client and server continue with these sequence
-    /// numbers. `preface`: octets of the preface of the client that were read.
+    /// A connection of the client with this address, whose client and server continue with these
+    /// sequence numbers. `preface`: octets of the preface of the client that were read.
     pub(in crate::inspect::http) fn new(
         address: Address,
         (client, server): (Option<u32>, Option<u32>),
@@ -145,7 +145,8 @@ impl Http2Exchange {
         }
     }
 
-    /// Removes the requests whose response may be behind a gap that stays, and returns their number.
+    /// Removes the requests whose response may be behind a gap that stays, and returns their
+    /// number.
     pub(in crate::inspect::http) fn take_unknown(&mut self, shared: &mut HttpShared) -> usize {
         if !self.client.has_held() && !self.server.has_held() {
             return 0;
@@ -154,8 +155,8 @@ impl Http2Exchange {
         self.requests.clear()
     }
 
-    /// Why the reading ends, if it has waited for segments since before `time_ns`, and what it keeps
-    /// meanwhile is `scarce`.
+    /// Why the reading ends, if it has waited for segments since before `time_ns`, and what it
+    /// keeps meanwhile is `scarce`.
     pub(in crate::inspect::http) fn expired(
         &self,
         time_ns: u64,

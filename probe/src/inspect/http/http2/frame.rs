@@ -123,8 +123,8 @@ pub(in crate::inspect::http) fn begins_with_settings(octets: &[u8]) -> bool {
     })
 }
 
-/// The sender of the field block that octets begin with: true for a client. `None` if they begin with
-/// anything else. It is for connections whose start was not observed.
+/// The sender of the field block that octets begin with: true for a client. `None` if they begin
+/// with anything else. It is for connections whose start was not observed.
 pub(in crate::inspect::http) fn begins_with_block(octets: &[u8]) -> Option<bool> {
     const FLAGS: u8 = END_STREAM | END_HEADERS | PADDED | HAS_PRIORITY;
     let (header, rest) = octets.split_first_chunk::<HEADER>()?;

@@ -69,8 +69,8 @@ pub(super) struct FrameReader {
 }
 
 impl FrameReader {
-    /// A reader before the first frame. `preface`: octets of the preface that were read, if the sender is
-    /// a client.
+    /// A reader before the first frame. `preface`: octets of the preface that were read, if the
+    /// sender is a client.
     pub(super) const fn new(preface: Option<usize>) -> Self {
         Self {
             state: match preface {
@@ -101,7 +101,8 @@ impl FrameReader {
         self.block.capacity() > 0 && self.target.is_some_and(is_before)
     }
 
-    /// Skips octets that were not observed. False if they are not all part of a payload that is not read.
+    /// Skips octets that were not observed. False if they are not all part of a payload that is not
+    /// read.
     pub(super) const fn skip_lost(&mut self, octets: u32) -> bool {
         match self.state {
             State::Skip(rest) if octets <= rest => {

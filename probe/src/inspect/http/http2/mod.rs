@@ -1,9 +1,10 @@
 //! The messages of HTTP/2 in clear text (RFC 9113): with prior knowledge, or after an upgrade.
 //!
-//! A connection is read from its first octet on, because field blocks refer to earlier ones. Segments out
-//! of order are kept until the missing ones arrive, for up to 10 s. If octets are missing for good, and
-//! are not all part of one body, the rest of the connection is not read. Sizes of dynamic tables are
-//! those that encoders announce in their blocks, so settings are not needed.
+//! A connection is read from its first octet on, because field blocks refer to earlier ones.
+//! Segments out of order are kept until the missing ones arrive, for up to 10 s. If octets are
+//! missing for good, and are not all part of one body, the rest of the connection is not read.
+//! Sizes of dynamic tables are those that encoders announce in their blocks, so settings are not
+//! needed.
 //!
 //! * [`frame`]: headers of frames;
 //! * [`frame_reader`]: the frames of one direction, and the field blocks in them;

@@ -42,7 +42,8 @@ struct Model {
 }
 
 impl Model {
-    /// Applies the rule for pods in deletion: each loses its address to a pod that got the address later.
+    /// Applies the rule for pods in deletion: each loses its address to a pod that got the address
+    /// later.
     fn settle(&mut self) {
         let others: Vec<ModelPod> = self.pods.values().cloned().collect();
         for pod in self.pods.values_mut() {

@@ -182,8 +182,8 @@ fn a_pod_keeps_an_address_that_a_service_without_selector_leads_to() {
 
 #[test]
 fn an_address_of_a_node_has_the_ports_of_its_service_before_those_of_pods() {
-    // ServiceLB of k3s: the load balancer has the addresses of the nodes, and a pod with the port on
-    // each of them. Packets reach the Service before that pod.
+    // ServiceLB of k3s: the load balancer has the addresses of the nodes, and a pod with the port
+    // on each of them. Packets reach the Service before that pod.
     let mut cluster = Scenario::new();
     let balancer = PodFields {
         ports: vec![(None, tcp(443)), (None, tcp(8443))],

@@ -1,7 +1,7 @@
 //! The Huffman code of strings (RFC 7541 §5.2, appendix B).
 //!
-//! The code is canonical: codes of the same length are consecutive, in the order of their symbols. So
-//! the lengths determine it.
+//! The code is canonical: codes of the same length are consecutive, in the order of their symbols.
+//! So the lengths determine it.
 
 /// Symbols: all octets, and the end of the string.
 const SYMBOLS: usize = 257;

@@ -202,8 +202,8 @@ impl BlockDecoder {
     }
 }
 
-/// Reads an integer with a prefix of this many bits (RFC 7541 §5.1). `None` if it is invalid, or has
-/// more than 32 bits.
+/// Reads an integer with a prefix of this many bits (RFC 7541 §5.1). `None` if it is invalid, or
+/// has more than 32 bits.
 fn integer(reader: &mut Reader<'_>, prefix: u32) -> Option<usize> {
     let mask = u8::MAX.checked_shr(8_u32.checked_sub(prefix)?)?;
     let first = reader.u8()? & mask;

@@ -70,7 +70,8 @@ impl DynamicTable {
         self.shrink_to(max_size);
     }
 
-    /// The name of an entry, the lengths, and the value as far as it is kept. Entry 0 is the latest one.
+    /// The name of an entry, the lengths, and the value as far as it is kept. Entry 0 is the latest
+    /// one.
     pub(super) fn get(&self, number: usize) -> Option<(FieldName, FieldSize, &[u8])> {
         let entry = self.entries.get(number)?;
         let start = usize::try_from(entry.start.checked_sub(self.first)?).ok()?;
