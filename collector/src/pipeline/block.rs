@@ -3,12 +3,7 @@
 //! Stages work on a block at a time, so that the memory accesses of its flows overlap instead of
 //! waiting for each other. The room of a block is reused.
 
-use std::sync::Arc;
-
-use super::decide::Decision;
-use super::decided::{DecidedRecord, WholeRecord};
 use super::enrich::{Endpoints, Resolver};
-use super::exporters::Origin;
 use super::flow::{Flow, FlowExtras};
 use super::health::FlowHealth;
 use super::observers::Observers;
@@ -32,29 +27,6 @@ pub(super) struct ResolvedFlow<'a> {
     pub(super) extras: Option<&'a FlowExtras>,
     pub(super) health: Option<&'a FlowHealth>,
     pub(super) endpoints: &'a Endpoints,
-}
-
-impl<'a> ResolvedFlow<'a> {
-    /// The flow with the decision on it.
-    #[inline]
-    pub(super) fn decided(
-        &self,
-        decision: Decision,
-        origin: &'a Arc<Origin>,
-        whole: Option<WholeRecord<'a>>,
-    ) -> DecidedRecord<'a> {
-        DecidedRecord {
-            flow: self.flow,
-            extras: self.extras,
-            health: self.health,
-            endpoints: self.endpoints,
-            verdict: decision.verdict,
-            is_connection_counted: decision.is_connection_counted,
-            compared: decision.compared,
-            origin,
-            whole,
-        }
-    }
 }
 
 impl Flow {

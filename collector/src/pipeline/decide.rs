@@ -1,13 +1,16 @@
 //! Decide: a flow and its endpoints → a verdict. Every rule by which a flow is not counted is
 //! applied here, in order.
 
+use std::sync::Arc;
+
 use flowproto::{Address, protocol};
 
 use super::PipelineSettings;
 use super::block::ResolvedFlow;
-use super::decided::{PathEnd, Reason, Verdict};
+use super::decided::{DecidedRecord, PathEnd, Reason, Verdict, WholeRecord};
 use super::dedup::{self, Authority, Observed, Stage};
 use super::enrich::{Endpoints, TrafficClass};
+use super::exporters::Origin;
 use super::flow::{Flow, Initiator};
 use super::health::ConnectionHealth;
 use super::observers::{Observation, Observers};
@@ -85,6 +88,29 @@ impl From<Verdict> for Decision {
             unconfirmed: None,
             is_connection_counted: false,
             compared: None,
+        }
+    }
+}
+
+impl<'a> ResolvedFlow<'a> {
+    /// The flow with the decision on it.
+    #[inline]
+    pub(super) fn decided(
+        &self,
+        decision: Decision,
+        origin: &'a Arc<Origin>,
+        whole: Option<WholeRecord<'a>>,
+    ) -> DecidedRecord<'a> {
+        DecidedRecord {
+            flow: self.flow,
+            extras: self.extras,
+            health: self.health,
+            endpoints: self.endpoints,
+            verdict: decision.verdict,
+            is_connection_counted: decision.is_connection_counted,
+            compared: decision.compared,
+            origin,
+            whole,
         }
     }
 }
