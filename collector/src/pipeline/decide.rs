@@ -76,7 +76,7 @@ pub(super) struct Decision {
     pub(super) unconfirmed: Option<NodeId>,
     /// Whether what the record reports of its connection is counted.
     pub(super) is_connection_counted: bool,
-    /// As in [`DecidedRecord`](super::DecidedRecord).
+    /// As in [`DecidedRecord`].
     pub(super) compared: Option<PathEnd>,
 }
 
