@@ -70,6 +70,7 @@ pub(crate) fn packets(data: &[u8]) {
     let decoding = DecoderSettings {
         max_fragments,
         tunnel_ports: TunnelPorts::default(),
+        is_before_offload: modes & 64 != 0,
     };
     let mut pipeline = Pipeline::new(PipelineSettings {
         decoder: decoding.clone(),

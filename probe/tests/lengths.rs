@@ -3,7 +3,7 @@
 
 mod packets;
 
-use kipfix_probe::decode::{PacketInfo, Undecodable};
+use kipfix_probe::decode::{Decoder, DecoderSettings, PacketInfo, Undecodable};
 use packets::*;
 
 const A: [u8; 4] = [10, 0, 0, 1];
@@ -132,6 +132,43 @@ fn a_frame_of_more_than_65535_octets_without_a_length_has_that_of_the_wire() {
         assert_eq!(decoded_as(&v6, octets).unwrap().octets, 40);
     }
     assert_eq!(decoded_as(&v4, 65_536 + 14).unwrap().octets, 65_536);
+}
+
+#[test]
+fn a_segment_that_was_captured_before_offload_has_the_length_of_its_frame() {
+    let mut decoder = Decoder::new(DecoderSettings {
+        is_before_offload: true,
+        ..decoder_settings()
+    });
+    let segment = tcp((1, 2), (3, 4), ACK, &[0; 3000]);
+    let datagram = udp(1, 2, &[0; 3000]);
+    let other = vec![0; 3000];
+    for (protocol, payload, header) in [(6, &segment, 20), (17, &datagram, 8), (47, &other, 0)] {
+        let v4 = with_length(ethernet(IP, &ipv4(protocol, A, B, payload)), 0);
+        let tagged = ethernet(0x8100, &[&[0, 7, 8, 0][..], &v4[14..]].concat());
+        let v6 = with_length(v6_packet(protocol, payload), 0);
+        for (frame_octets, link, ip) in [(&v4, 14, 20), (&tagged, 18, 20), (&v6, 14, 40)] {
+            let info = decoder.decode(&frame(frame_octets, SECOND), false);
+            let expected = if header != 0 {
+                Ok((frame_octets.len() - link, 3000))
+            } else if ip == 40 {
+                Ok((40, 0))
+            } else {
+                Err(Undecodable::MalformedIp)
+            };
+            let octets = info.map(|info| (info.octets, info.payload_octets));
+            let expected = expected.map(|(octets, payload)| {
+                let octets = u32::try_from(octets).unwrap();
+                (octets, payload)
+            });
+            assert_eq!(octets, expected, "{protocol} {link} {ip}");
+        }
+    }
+    // Padding of a short frame is not taken for a segment.
+    let mut short = ethernet(IP, &ipv4(6, A, B, &tcp((1, 2), (3, 4), ACK, &[])));
+    short.resize(60, 0);
+    let info = decoder.decode(&frame(&with_length(short, 0), SECOND), false);
+    assert_eq!(info, Err(Undecodable::MalformedIp));
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub struct DecoderSettings {
     pub max_fragments: NonZeroUsize,
     /// UDP ports of tunnels.
     pub tunnel_ports: TunnelPorts,
+    /// Frames may come from hosts whose segments have no length before segmentation offload, as savefiles
+    /// of Windows. On Linux, a packet without a length is malformed, and the kernel drops it.
+    pub is_before_offload: bool,
 }
 
 /// Decodes frames. Keeps the ports of fragmented packets.
@@ -34,6 +37,7 @@ pub struct DecoderSettings {
 pub struct Decoder {
     fragments: FragmentTable,
     tunnel_ports: TunnelPorts,
+    is_before_offload: bool,
 }
 
 impl Decoder {
@@ -43,6 +47,7 @@ impl Decoder {
         Self {
             fragments: FragmentTable::new(settings.max_fragments),
             tunnel_ports: settings.tunnel_ports,
+            is_before_offload: settings.is_before_offload,
         }
     }
 
@@ -87,6 +92,7 @@ impl Decoder {
         let mut extent = Extent {
             wire_octets: frame.wire_octets.saturating_sub(link_octets),
             is_open: frame.is_wire_length_lost,
+            is_before_offload: self.is_before_offload,
         };
         let (mut outer, mut inner) = (Header::EMPTY, Header::EMPTY);
         // References, because headers are too large to be moved for every packet.
@@ -230,6 +236,8 @@ fn plain_header(frame: &[u8], wire_octets: u32) -> Option<Header<'_>> {
     let extent = Extent {
         wire_octets: wire_octets.saturating_sub(ETHERNET_OCTETS),
         is_open: false,
+        // Rare: those that the general reader accepts are left to it.
+        is_before_offload: false,
     };
     let mut header = Header::EMPTY;
     ip::read(packet, extent, Version::V4, &mut header).ok()?;

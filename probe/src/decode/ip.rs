@@ -2,6 +2,7 @@
 //! transport.
 
 use flowproto::Address;
+use flowproto::protocol::{TCP, UDP};
 
 use super::link::Version;
 use super::packet::Undecodable;
@@ -11,6 +12,8 @@ const MAX_EXTENSION_HEADERS: usize = 16;
 
 /// Maximum value of the length field of either IP header.
 const MAX_LENGTH_FIELD: u32 = 65_535;
+/// Octets of a frame of Ethernet that may be padding.
+const MAX_PADDED: u32 = 46;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
@@ -86,20 +89,31 @@ pub(super) struct Extent {
     pub(super) wire_octets: u32,
     /// The packet may be longer: the length on the wire was lost, or later fragments follow.
     pub(super) is_open: bool,
+    /// A segment that was captured before segmentation offload may have no length.
+    pub(super) is_before_offload: bool,
 }
 
 impl Extent {
     /// The octets of a packet by the length in its header, if it has one.
     ///
     /// # Errors
-    /// The header claims more octets than the frame had, or has no length although it fits.
+    /// The header claims more octets than the frame had, or has no length although it needs one.
     #[inline(always)]
-    fn octets(self, length: Option<u32>) -> Result<u32, Undecodable> {
+    fn octets(self, length: Option<u32>, protocol: u8) -> Result<u32, Undecodable> {
         match length {
             Some(length) if length <= self.wire_octets || self.is_open => Ok(length),
-            None if self.wire_octets > MAX_LENGTH_FIELD => Ok(self.wire_octets),
+            None if self.may_lack_length(protocol) => Ok(self.wire_octets),
             _ => Err(Undecodable::MalformedIp),
         }
+    }
+
+    /// True if a packet of this protocol may have no length: it has more octets than the field can tell, or
+    /// the NIC adds it to each segment.
+    const fn may_lack_length(self, protocol: u8) -> bool {
+        self.wire_octets > MAX_LENGTH_FIELD
+            || (self.is_before_offload
+                && self.wire_octets > MAX_PADDED
+                && matches!(protocol, TCP | UDP))
     }
 }
 
@@ -121,7 +135,7 @@ pub(super) fn read<'a>(
 }
 
 /// Reads an IPv4 header (RFC 791 §3.1). Segmentation offload above 65,535 octets sets the total
-/// length to 0.
+/// length to 0, that of Windows always.
 #[inline(always)]
 fn v4<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(), Undecodable> {
     let (fixed, rest) = data
@@ -132,7 +146,7 @@ fn v4<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(),
         0 => None,
         length => Some(u32::from(length)),
     };
-    let total_length = extent.octets(total_length)?;
+    let total_length = extent.octets(total_length, fixed[9])?;
     let payload_octets = total_length
         .checked_sub(header_octets)
         .ok_or(Undecodable::MalformedIp)?;
@@ -171,7 +185,7 @@ fn v4<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(),
 }
 
 /// Reads an IPv6 header (RFC 8200 §3, §4). The payload length is 0 in a jumbogram (RFC 2675), in a
-/// packet of segmentation offload above 65,535 octets, and in one without a payload.
+/// packet of segmentation offload as in IPv4, and in one without a payload.
 #[inline]
 fn v6<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(), Undecodable> {
     let (fixed, rest) = data
@@ -184,12 +198,13 @@ fn v6<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(),
     let payload_octets = match u16::from_be_bytes([fixed[4], fixed[5]]) {
         0 => match jumbo_payload(fixed[6], rest) {
             Some(length) => Some(length),
-            None if extent.wire_octets > MAX_LENGTH_FIELD => None,
+            None if extent.may_lack_length(fixed[6]) => None,
             None => Some(0),
         },
         length => Some(u32::from(length)),
     };
-    let packet_octets = extent.octets(payload_octets.map(|length| length.saturating_add(40)))?;
+    let packet_octets = payload_octets.map(|length| length.saturating_add(40));
+    let packet_octets = extent.octets(packet_octets, fixed[6])?;
     let payload_octets = packet_octets.saturating_sub(40);
     *header = Header {
         source: Address::from_v6_bits(u128::from_be_bytes(*source)),

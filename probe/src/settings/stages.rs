@@ -36,6 +36,7 @@ impl Settings {
         Ok(DecoderSettings {
             max_fragments: NonZeroUsize::new(max_fragments).unwrap_or(NonZeroUsize::MIN),
             tunnel_ports: TunnelPorts::new(&self.metering.tunnel_port)?,
+            is_before_offload: self.capture.read.is_some(),
         })
     }
 

@@ -170,6 +170,7 @@ pub(crate) fn decoder_settings() -> DecoderSettings {
     DecoderSettings {
         max_fragments: 16.try_into().unwrap(),
         tunnel_ports: TunnelPorts::default(),
+        is_before_offload: false,
     }
 }
 
