@@ -37,6 +37,8 @@ pub struct PacketClock {
     longest_gap_ns: u64,
     /// Time of the first outlier in a row, on the clock's scale, modulo 2^64.
     first_outlier_ns: u64,
+    /// The clock has advanced by the time between the first outlier and this one.
+    counted_outlier_ns: u64,
     outliers: u32,
 }
 
@@ -51,6 +53,7 @@ impl PacketClock {
             window_ns: 0,
             longest_gap_ns,
             first_outlier_ns: 0,
+            counted_outlier_ns: 0,
             outliers: 0,
         }
     }
@@ -122,15 +125,24 @@ impl PacketClock {
         let since_ns = time_ns.wrapping_sub(self.first_outlier_ns).cast_signed();
         if self.outliers == 0 || since_ns < -MAX_LATENESS_NS.cast_signed() {
             self.first_outlier_ns = time_ns;
+            self.counted_outlier_ns = time_ns;
             self.outliers = 1;
             return;
         }
         self.outliers += 1;
+        let passed_ns = time_ns.wrapping_sub(self.counted_outlier_ns).cast_signed();
+        let is_ahead = time_ns.wrapping_sub(self.now_ns).cast_signed() > 0;
         let is_long = since_ns >= ACCEPT_AFTER_NS && self.outliers >= MIN_OUTLIERS;
-        if is_long || self.outliers >= ACCEPT_AFTER_PACKETS {
-            // The clock of the packets was set. Time continues, plus what has passed since.
-            let passed_ns = if since_ns > 0 { since_ns } else { 0 };
+        let is_accepted = is_long || self.outliers >= ACCEPT_AFTER_PACKETS;
+        // Between packets after a gap, time passes before the gap is accepted. Those with an earlier time
+        // are left out: the clocks of two interfaces may take turns.
+        let is_next = is_ahead && passed_ns < MAX_LATENESS_NS.cast_signed();
+        if passed_ns > 0 && (is_accepted || is_next) {
             self.now_ns = self.now_ns.saturating_add(passed_ns.cast_unsigned());
+            self.counted_outlier_ns = time_ns;
+        }
+        if is_accepted {
+            // The clock of the packets was set. Time continues.
             let step_ns = self.now_ns.wrapping_sub(time_ns);
             self.offset_ns = self.offset_ns.wrapping_add(step_ns);
             self.outliers = 0;
@@ -204,6 +216,29 @@ mod tests {
         let t = YEAR_2026;
         let passed = run((0..10).map(|n| t + n * 48 * HOUR));
         assert!(*passed.last().unwrap() >= 4 * 48 * HOUR);
+    }
+
+    #[test]
+    fn time_passes_between_the_first_packets_after_a_gap_of_days() {
+        let t = YEAR_2026;
+        let after = (0..5).map(|n| t + 48 * HOUR + n * SECOND);
+        let passed = run([t, t + 1].into_iter().chain(after));
+        assert_eq!(
+            passed,
+            [
+                0,
+                1,
+                1,
+                SECOND + 1,
+                2 * SECOND + 1,
+                3 * SECOND + 1,
+                4 * SECOND + 1
+            ]
+        );
+        // Until the gap is accepted, and from then on.
+        let after = (0..50).map(|n| t + 48 * HOUR + n * SECOND);
+        let passed = run([t, t + 1].into_iter().chain(after));
+        assert_eq!(passed.last(), Some(&(49 * SECOND + 1)));
     }
 
     #[test]
