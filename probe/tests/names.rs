@@ -235,6 +235,43 @@ fn the_host_of_the_first_request_is_the_name() {
 }
 
 #[test]
+fn the_head_of_a_request_in_several_segments_is_put_together() {
+    let long = format!(
+        "PROPFIND /{} HTTP/1.1\r\nCookie: {}\r\nHost: api.example.org\r\n\r\n",
+        "p".repeat(1000),
+        "c".repeat(2000),
+    );
+    let short = "POST / HTTP/1.1\r\nHost: api.example.org\r\nContent-Length: 0\r\n\r\n";
+    for (head, size) in [(short, 17), (short, 20), (&long, 1000)] {
+        let mut probe = Probe::new();
+        probe.syn(CLIENT, 5000, 1);
+        let mut number = 2;
+        for segment in head.as_bytes().chunks(size) {
+            probe.send(CLIENT, 5000, number, segment);
+            number += u32::try_from(segment.len()).unwrap();
+        }
+        let counters = probe.pipeline.counters().inspected;
+        assert_eq!((counters.http, counters.incomplete_hellos), (1, 0));
+        assert_eq!(probe.name(5000), named("api.example.org", NameSource::Http));
+    }
+    // The host is beyond the octets that are kept, or a segment is missing.
+    let far = long.replace("Cookie", &"x".repeat(2000));
+    for (head, skipped) in [(&far, usize::MAX), (&long, 1)] {
+        let mut probe = Probe::new();
+        probe.syn(CLIENT, 5000, 1);
+        let mut number = 2;
+        for (at, segment) in head.as_bytes().chunks(1000).enumerate() {
+            if at != skipped {
+                probe.send(CLIENT, 5000, number, segment);
+            }
+            number += u32::try_from(segment.len()).unwrap();
+        }
+        assert_eq!(probe.pipeline.counters().inspected.incomplete_hellos, 0);
+        assert_eq!(probe.name(5000), None);
+    }
+}
+
+#[test]
 fn a_name_behind_a_header_of_the_proxy_protocol_is_read() {
     let line = b"PROXY TCP4 198.51.100.1 192.0.2.7 40000 443\r\n".to_vec();
     let mut binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();

@@ -1,10 +1,12 @@
-//! Beginnings of `ClientHello`s that continue in later segments.
+//! Beginnings of `ClientHello`s and of heads of HTTP requests that continue in later segments.
 //!
-//! Post-quantum keys make a hello longer than a segment. The segments are put together in order, as
+//! Post-quantum keys make a hello longer than a segment, and clients send the lines of a head on their own.
+//! The segments are put together in order, as
 //! they are sent. One that is missing or comes too late ends the attempt.
 
 use flowproto::FlowKey;
 
+use super::tls;
 use crate::decode::mix;
 
 /// Streams that are kept at the same time. A power of two.
@@ -33,6 +35,13 @@ struct Stream {
     octets: Vec<u8>,
 }
 
+impl Stream {
+    /// 1 if it is a hello, 0 if it is a head.
+    fn hellos(&self) -> u64 {
+        tls::begins(&self.octets).into()
+    }
+}
+
 impl HelloBuffers {
     /// True if no stream is kept.
     #[must_use]
@@ -40,7 +49,8 @@ impl HelloBuffers {
         self.used == 0
     }
 
-    /// Streams that were given up before their hello was complete.
+    /// Hellos that were given up before they were complete. Heads of requests are not counted: most that are
+    /// given up have no host.
     #[must_use]
     pub const fn incomplete(&self) -> u64 {
         self.incomplete
@@ -65,7 +75,8 @@ impl HelloBuffers {
         if stream.octets.is_empty() {
             self.used = self.used.saturating_add(1);
         } else if stream.key != key || stream.next_sequence_number != next_sequence_number {
-            self.incomplete = self.incomplete.saturating_add(1);
+            let hellos = stream.hellos();
+            self.incomplete = self.incomplete.saturating_add(hellos);
         }
         stream.key = key;
         stream.next_sequence_number = next_sequence_number;
@@ -96,16 +107,16 @@ impl HelloBuffers {
             return false;
         }
         self.used = self.used.saturating_sub(1);
-        std::mem::swap(&mut stream.octets, taken);
-        stream.octets.clear();
         let is_late = time_ns.abs_diff(stream.time_ns) > MAX_GAP_NS;
         if is_late {
-            self.incomplete = self.incomplete.saturating_add(1);
+            self.incomplete = self.incomplete.saturating_add(stream.hellos());
         }
+        std::mem::swap(&mut stream.octets, taken);
+        stream.octets.clear();
         !is_late
     }
 
-    /// Counts a stream that was taken and cannot be completed.
+    /// Counts a hello that was taken and cannot be completed.
     pub const fn give_up(&mut self) {
         self.incomplete = self.incomplete.saturating_add(1);
     }
@@ -149,12 +160,15 @@ mod tests {
     }
 
     #[test]
-    fn late_and_replaced_streams_are_counted() {
+    fn late_and_replaced_hellos_are_counted() {
         let mut buffers = HelloBuffers::default();
         let mut taken = Vec::new();
-        buffers.keep(key(1), 100, b"a", SECOND);
-        assert!(!buffers.take(&key(1), 100, 7 * SECOND, &mut taken));
-        assert_eq!(buffers.incomplete(), 1);
+        let hello = [22, 3, 1, 2, 0, 1];
+        for (beginning, incomplete) in [(&b"GET /"[..], 0), (&hello, 1)] {
+            buffers.keep(key(1), 100, beginning, SECOND);
+            assert!(!buffers.take(&key(1), 100, 7 * SECOND, &mut taken));
+            assert_eq!(buffers.incomplete(), incomplete);
+        }
         // Retransmitted.
         buffers.keep(key(1), 100, b"a", SECOND);
         buffers.keep(key(1), 100, b"b", SECOND);

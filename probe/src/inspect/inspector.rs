@@ -9,7 +9,7 @@ use super::dns::{self, Message, StreamMessages};
 use super::dns_messages::{DnsMessage, DnsMessageKind, DnsMessages};
 use super::dns_queries::{DnsQueries, needs_query};
 use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
-use super::http::host::host;
+use super::http::host::{self, RequestHost};
 use super::http::{HttpConnections, HttpCounters, HttpMessages};
 use super::multicast_dns;
 use super::name_table::NameTable;
@@ -345,6 +345,9 @@ impl Inspector {
         if tls::begins(data) {
             return self.inspect_hello(packet, data, segment_octets, time_ns, names);
         }
+        if host::begins(data) {
+            return self.inspect_request(packet, data, segment_octets, time_ns, names);
+        }
         if !self.hellos.is_empty() {
             let mut stream = std::mem::take(&mut self.stream);
             let (key, number) = (&packet.key, packet.sequence_number);
@@ -354,14 +357,42 @@ impl Inspector {
                 .then(|| {
                     let room = MAX_OCTETS.saturating_sub(stream.len());
                     stream.extend_from_slice(data.get(..room).unwrap_or(data));
-                    self.inspect_hello(packet, &stream, segment_octets, time_ns, names)
+                    if tls::begins(&stream) {
+                        self.inspect_hello(packet, &stream, segment_octets, time_ns, names)
+                    } else {
+                        self.inspect_request(packet, &stream, segment_octets, time_ns, names)
+                    }
                 });
             self.stream = stream;
             if let Some(found) = found {
                 return found;
             }
         }
-        let name = names.intern(host(data)?)?;
+        None
+    }
+
+    /// Inspects a stream that begins with a request and ends with the captured octets of a segment.
+    fn inspect_request(
+        &mut self,
+        packet: &PacketInfo,
+        stream: &[u8],
+        segment_octets: usize,
+        time_ns: u64,
+        names: &mut NameTable,
+    ) -> Option<ObservedName> {
+        let name = match host::host(stream) {
+            RequestHost::Named(name) => name,
+            RequestHost::Continues => {
+                let captured = u32::try_from(segment_octets).unwrap_or(u32::MAX);
+                if captured == packet.payload_octets && stream.len() < MAX_OCTETS {
+                    let next = packet.sequence_number.wrapping_add(captured);
+                    self.hellos.keep(packet.key, next, stream, time_ns);
+                }
+                return None;
+            }
+            RequestHost::None => return None,
+        };
+        let name = names.intern(name)?;
         self.counters.http = self.counters.http.saturating_add(1);
         Some(ObservedName {
             name,

@@ -1,55 +1,81 @@
 //! The host of an HTTP/1 request (RFC 9112 §3.2).
 
-/// Octets of a request that are searched.
-const MAX_OCTETS: usize = 4096;
+use crate::inspect::hello_buffers::MAX_OCTETS;
 
-/// Methods of requests whose host is that of the peer. CONNECT names the host behind a proxy.
-const METHODS: [&[u8]; 8] = [
-    b"GET ",
-    b"POST ",
-    b"HEAD ",
-    b"PUT ",
-    b"DELETE ",
-    b"OPTIONS ",
-    b"PATCH ",
-    b"TRACE ",
-];
+/// Octets of a method. Registered ones have up to 17.
+const METHOD_OCTETS: std::ops::RangeInclusive<usize> = 3..=20;
 
-/// The host of the request at the beginning of a segment, without its port. `None` if there is no
-/// request, if it has no host name, or if it is sent to a proxy (RFC 9112 §3.2.2).
-#[must_use]
-pub fn host(segment: &[u8]) -> Option<&[u8]> {
-    let target = METHODS
-        .iter()
-        .find_map(|method| segment.strip_prefix(*method))?;
-    if !matches!(target, [b'/' | b'*', ..]) {
-        return None;
-    }
-    let target = target.get(..MAX_OCTETS).unwrap_or(target);
-    let mut lines = target.split(|octet| *octet == b'\n');
-    let request = lines.next()?.strip_suffix(b"\r")?;
-    if !matches!(request, [.., b'H', b'T', b'T', b'P', b'/', b'1', b'.', _]) {
-        return None;
-    }
-    for line in lines {
-        // The last line may be cut.
-        let line = line.strip_suffix(b"\r")?;
-        if line.is_empty() {
-            return None;
-        }
-        if let Some((name, value)) = line.split_at_checked(5)
-            && name.eq_ignore_ascii_case(b"host:")
-        {
-            return name_of(value.trim_ascii());
-        }
-    }
-    None
+/// What the beginning of a stream has of the host of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestHost<'a> {
+    /// The host, without its port.
+    Named(&'a [u8]),
+    /// The head of the request continues, and has no host so far.
+    Continues,
+    /// There is no request, it has no host name, or it is sent to a proxy (RFC 9112 §3.2.2).
+    None,
 }
 
-/// A host without its port. `None` for an IPv6 address.
-fn name_of(host: &[u8]) -> Option<&[u8]> {
-    let name = host.split(|octet| *octet == b':').next()?;
-    (!name.is_empty() && !name.starts_with(b"[")).then_some(name)
+/// True if a stream can begin with a request to a server. CONNECT names the host behind a proxy.
+#[must_use]
+pub fn begins(stream: &[u8]) -> bool {
+    target(stream).is_some()
+}
+
+/// Reads the host of the request at the beginning of a stream, which may end early.
+#[must_use]
+pub fn host(stream: &[u8]) -> RequestHost<'_> {
+    let stream = stream.get(..MAX_OCTETS).unwrap_or(stream);
+    let Some(target) = target(stream) else {
+        return RequestHost::None;
+    };
+    let mut lines = target.split_inclusive(|octet| *octet == b'\n').map(whole);
+    match lines.next() {
+        Some(Some([.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', _])) => {}
+        Some(Some(_)) => return RequestHost::None,
+        None | Some(None) => return RequestHost::Continues,
+    }
+    for line in lines {
+        match line {
+            None => break,
+            Some([]) => return RequestHost::None,
+            Some(line) => {
+                if let Some((name, value)) = line.split_at_checked(5)
+                    && name.eq_ignore_ascii_case(b"host:")
+                {
+                    return name_of(value.trim_ascii());
+                }
+            }
+        }
+    }
+    RequestHost::Continues
+}
+
+/// What follows the method of a request, if it is the path on a server.
+fn target(stream: &[u8]) -> Option<&[u8]> {
+    let beginning = stream.get(..=*METHOD_OCTETS.end()).unwrap_or(stream);
+    let end = beginning.iter().position(|octet| *octet == b' ')?;
+    let (method, rest) = stream.split_at_checked(end)?;
+    let is_method = METHOD_OCTETS.contains(&end)
+        && method
+            .iter()
+            .all(|octet| matches!(octet, b'A'..=b'Z' | b'-'));
+    let target = rest.strip_prefix(b" ")?;
+    (is_method && matches!(target, [b'/' | b'*', ..])).then_some(target)
+}
+
+/// A line without its end, which may lack the CR (RFC 9112 §2.2). `None` if it continues.
+fn whole(line: &[u8]) -> Option<&[u8]> {
+    let line = line.strip_suffix(b"\n")?;
+    Some(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// A host without its port. None for an IPv6 address.
+fn name_of(host: &[u8]) -> RequestHost<'_> {
+    match host.split(|octet| *octet == b':').next() {
+        Some(name @ [first, ..]) if *first != b'[' => RequestHost::Named(name),
+        _ => RequestHost::None,
+    }
 }
 
 #[cfg(test)]
@@ -68,13 +94,24 @@ mod tests {
                 "a.test",
             ),
             ("OPTIONS * HTTP/1.1\r\nA:b\r\nHost:  a.test \r\n", "a.test"),
+            ("PROPFIND / HTTP/1.1\r\nHost: a.test\r\n\r\n", "a.test"),
+            ("VERSION-CONTROL /a HTTP/1.1\r\nHost: a.test\r\n", "a.test"),
+            ("GET / HTTP/1.1\nHost: a.test\n", "a.test"),
         ] {
-            assert_eq!(
-                host(request.as_bytes()),
-                Some(wanted.as_bytes()),
-                "{request}"
-            );
+            let found = host(request.as_bytes());
+            assert_eq!(found, RequestHost::Named(wanted.as_bytes()), "{request}");
         }
+    }
+
+    #[test]
+    fn a_head_without_a_host_continues_until_its_end() {
+        let head = b"POST /a HTTP/1.1\r\nAccept: */*\r\nHost: a.test\r\n";
+        for end in 6..head.len() {
+            assert_eq!(host(&head[..end]), RequestHost::Continues, "{end}");
+        }
+        assert_eq!(host(head), RequestHost::Named(b"a.test"));
+        let far = format!("GET /{} HTTP/1.1\r\nHost: a.test\r\n", "x".repeat(4096));
+        assert_eq!(host(far.as_bytes()), RequestHost::Continues);
     }
 
     #[test]
@@ -82,18 +119,20 @@ mod tests {
         for segment in [
             "",
             "GET",
+            "GET ",
             "GET / HTTP/1.1\r\n\r\nHost: body.test\r\n",
-            "GET / HTTP/1.1\r\nHost: cut.te",
             "GET / HTTP/1.1\r\nHost: [fd00::1]:80\r\n",
             "GET / HTTP/1.1\r\nHost: \r\n",
             "GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n",
             "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test\r\n",
             "GET / SIP/2.0\r\nHost: a.test\r\n",
+            "OPTIONS sip:a.test SIP/2.0\r\n",
+            "Get / HTTP/1.1\r\nHost: a.test\r\n",
+            "AN-UNUSUALLY-LONG-METHOD / HTTP/1.1\r\nHost: a.test\r\n",
             "HTTP/1.1 200 OK\r\nHost: a.test\r\n",
         ] {
-            assert_eq!(host(segment.as_bytes()), None, "{segment}");
+            assert_eq!(host(segment.as_bytes()), RequestHost::None, "{segment}");
+            assert!(!begins(segment.as_bytes()) || segment.starts_with("GET /"));
         }
-        let far = format!("GET /{} HTTP/1.1\r\nHost: a.test\r\n", "x".repeat(4096));
-        assert_eq!(host(far.as_bytes()), None);
     }
 }
