@@ -27,7 +27,7 @@ pub struct DecoderSettings {
     pub max_fragments: NonZeroUsize,
     /// UDP ports of tunnels.
     pub tunnel_ports: TunnelPorts,
-    /// Frames may come from hosts whose segments have no length before segmentation offload, as savefiles
+    /// Frames may come from hosts whose packets have no length before segmentation offload, as savefiles
     /// of Windows. On Linux, a packet without a length is malformed, and the kernel drops it.
     pub is_before_offload: bool,
 }

@@ -89,7 +89,7 @@ pub(super) struct Extent {
     pub(super) wire_octets: u32,
     /// The packet may be longer: the length on the wire was lost, or later fragments follow.
     pub(super) is_open: bool,
-    /// A segment that was captured before segmentation offload may have no length.
+    /// A packet that was captured before segmentation offload may have no length.
     pub(super) is_before_offload: bool,
 }
 
@@ -99,21 +99,19 @@ impl Extent {
     /// # Errors
     /// The header claims more octets than the frame had, or has no length although it needs one.
     #[inline(always)]
-    fn octets(self, length: Option<u32>, protocol: u8) -> Result<u32, Undecodable> {
+    fn octets(self, length: Option<u32>) -> Result<u32, Undecodable> {
         match length {
             Some(length) if length <= self.wire_octets || self.is_open => Ok(length),
-            None if self.may_lack_length(protocol) => Ok(self.wire_octets),
+            None if self.may_lack_length() => Ok(self.wire_octets),
             _ => Err(Undecodable::MalformedIp),
         }
     }
 
-    /// True if a packet of this protocol may have no length: it has more octets than the field can tell, or
-    /// the NIC adds it to each segment.
-    const fn may_lack_length(self, protocol: u8) -> bool {
+    /// True if a header may have no length: the packet has more octets than the field can have, or the NIC
+    /// sets it in each segment.
+    const fn may_lack_length(self) -> bool {
         self.wire_octets > MAX_LENGTH_FIELD
-            || (self.is_before_offload
-                && self.wire_octets > MAX_PADDED
-                && matches!(protocol, TCP | UDP))
+            || (self.is_before_offload && self.wire_octets > MAX_PADDED)
     }
 }
 
@@ -135,7 +133,7 @@ pub(super) fn read<'a>(
 }
 
 /// Reads an IPv4 header (RFC 791 §3.1). Segmentation offload above 65,535 octets sets the total
-/// length to 0, that of Windows always.
+/// length to 0, that of Windows always, and some drivers even that of ICMP.
 #[inline(always)]
 fn v4<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(), Undecodable> {
     let (fixed, rest) = data
@@ -146,7 +144,7 @@ fn v4<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(),
         0 => None,
         length => Some(u32::from(length)),
     };
-    let total_length = extent.octets(total_length, fixed[9])?;
+    let total_length = extent.octets(total_length)?;
     let payload_octets = total_length
         .checked_sub(header_octets)
         .ok_or(Undecodable::MalformedIp)?;
@@ -195,16 +193,17 @@ fn v6<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(),
         .split_first_chunk::<16>()
         .unwrap_or((&[0; 16], &[]));
     let destination = addresses.first_chunk::<16>().unwrap_or(&[0; 16]);
+    // Of other protocols, a packet may be empty.
+    let may_be_segment = extent.wire_octets > MAX_LENGTH_FIELD || matches!(fixed[6], TCP | UDP);
     let payload_octets = match u16::from_be_bytes([fixed[4], fixed[5]]) {
         0 => match jumbo_payload(fixed[6], rest) {
             Some(length) => Some(length),
-            None if extent.may_lack_length(fixed[6]) => None,
+            None if may_be_segment && extent.may_lack_length() => None,
             None => Some(0),
         },
         length => Some(u32::from(length)),
     };
-    let packet_octets = payload_octets.map(|length| length.saturating_add(40));
-    let packet_octets = extent.octets(packet_octets, fixed[6])?;
+    let packet_octets = extent.octets(payload_octets.map(|length| length.saturating_add(40)))?;
     let payload_octets = packet_octets.saturating_sub(40);
     *header = Header {
         source: Address::from_v6_bits(u128::from_be_bytes(*source)),
