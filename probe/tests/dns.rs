@@ -125,6 +125,59 @@ fn the_record_to_the_server_counts_queries_and_what_became_of_them() {
 }
 
 #[test]
+fn messages_in_several_segments_are_counted_once() {
+    let framed = |message: Vec<u8>| {
+        let length = u16::try_from(message.len()).unwrap();
+        [&length.to_be_bytes()[..], &message].concat()
+    };
+    let queries = [framed(query(5, NAME, 1)), framed(query(6, NAME, 28))].concat();
+    let answers = [framed(response(5, 0)), framed(response(6, 3))].concat();
+    // The length on its own, a part of it, a part of the first message, parts of both.
+    for size in [1, 2, 13, 20, 40, 100] {
+        let mut probe = Probe::new(true);
+        probe.packet(&ipv4(
+            6,
+            CLIENT,
+            SERVER,
+            &tcp((40_000, 53), (1, 0), SYN, &[]),
+        ));
+        for (from_client, stream) in [(true, &queries), (false, &answers)] {
+            let mut number = 2;
+            for part in stream.chunks(size) {
+                let packet = if from_client {
+                    ipv4(
+                        6,
+                        CLIENT,
+                        SERVER,
+                        &tcp((40_000, 53), (number, 10), ACK, part),
+                    )
+                } else {
+                    ipv4(
+                        6,
+                        SERVER,
+                        CLIENT,
+                        &tcp((53, 40_000), (number, 60), ACK, part),
+                    )
+                };
+                probe.packet(&packet);
+                number += u32::try_from(part.len()).unwrap();
+            }
+        }
+        let records = probe.finish();
+        let dns = records
+            .iter()
+            .find(|record| record.key.destination_port == 53);
+        let dns = &dns.unwrap().dns;
+        let counts = (
+            dns.queries,
+            dns.no_error_responses,
+            dns.name_error_responses,
+        );
+        assert_eq!((counts, dns.unanswered_queries), ((2, 1, 1), 0), "{size}");
+    }
+}
+
+#[test]
 fn messages_over_tcp_are_counted() {
     let mut probe = Probe::new(true);
     let framed = |message: Vec<u8>| {

@@ -62,23 +62,6 @@ pub const fn is_at_unprivileged_port(key: &FlowKey) -> bool {
     key.source_port != PORT && key.destination_port != PORT
 }
 
-/// The messages in a segment of a stream, each with its length in front (RFC 1035 §4.2.2). The last one
-/// may continue in the next segment.
-#[derive(Clone, Copy, Debug)]
-pub struct StreamMessages<'a>(pub &'a [u8]);
-
-impl<'a> Iterator for StreamMessages<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let (length, rest) = self.0.split_first_chunk::<2>()?;
-        let length = usize::from(u16::from_be_bytes(*length));
-        let (message, rest) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-        self.0 = rest;
-        Some(message)
-    }
-}
-
 /// A name in text form, as the message has it.
 #[derive(Clone, Debug)]
 pub struct QuestionName {
@@ -363,14 +346,6 @@ mod tests {
         ] {
             assert_eq!((is_to_server(&key), is_from_server(&key)), (is_to, is_from));
         }
-    }
-
-    #[test]
-    fn messages_of_a_stream_have_their_length_in_front() {
-        let stream = b"\0\x03abc\0\0\0\x02de\0\x09fgh";
-        let messages: Vec<_> = StreamMessages(stream).collect();
-        assert_eq!(messages, [&b"abc"[..], b"", b"de", b"fgh"]);
-        assert_eq!(StreamMessages(&[0]).next(), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Beginnings of `ClientHello`s and of heads of HTTP requests that continue in later segments.
+//! Beginnings of `ClientHello`s, heads of HTTP requests and DNS messages that continue in later segments.
 //!
 //! Post-quantum keys make a hello longer than a segment, and clients send the lines of a head on their own.
 //! The segments are put together in order, as
@@ -36,7 +36,7 @@ struct Stream {
 }
 
 impl Stream {
-    /// 1 if it is a hello, 0 if it is a head.
+    /// 1 if it is a hello, else 0.
     fn hellos(&self) -> u64 {
         tls::begins(&self.octets).into()
     }
@@ -49,8 +49,8 @@ impl HelloBuffers {
         self.used == 0
     }
 
-    /// Hellos that were given up before they were complete. Heads of requests are not counted: most that are
-    /// given up have no host.
+    /// Hellos that were given up before they were complete. Others are not counted: most heads that are given
+    /// up have no host.
     #[must_use]
     pub const fn incomplete(&self) -> u64 {
         self.incomplete

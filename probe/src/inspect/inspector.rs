@@ -2,17 +2,19 @@
 
 use enum_map::EnumMap;
 use flowproto::FlowKey;
-use flowproto::host_name::{HostName, NameSource};
+use flowproto::host_name::NameSource;
 use flowproto::protocol::{TCP, UDP};
 
-use super::dns::{self, Message, StreamMessages};
+use super::dns::{self, Message};
 use super::dns_messages::{DnsMessage, DnsMessageKind, DnsMessages};
 use super::dns_queries::{DnsQueries, needs_query};
+use super::dns_stream::StreamMessages;
 use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
 use super::http::host::{self, RequestHost};
 use super::http::{HttpConnections, HttpCounters, HttpMessages};
 use super::multicast_dns;
 use super::name_table::NameTable;
+use super::observed::{Observed, ObservedName};
 use super::proxy_header;
 use super::quic::{self, Handshakes, UnreadHandshake};
 use super::tls;
@@ -35,50 +37,6 @@ pub struct InspectorCounters {
     pub http: u64,
     /// `ClientHello`s whose later segments were not observed, or that are too long.
     pub incomplete_hellos: u64,
-}
-
-/// A name that the sender of a packet uses for the receiver.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObservedName {
-    /// The name.
-    pub name: HostName,
-    /// How it was observed.
-    pub source: NameSource,
-    /// It may be the public name of a provider, in a hello with an ECH extension.
-    pub is_encrypted: bool,
-}
-
-/// What the payload of a packet shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Observed {
-    /// The name that the sender uses for the receiver.
-    Name(ObservedName),
-    /// The sender opens a QUIC connection, and uses this name for the receiver.
-    QuicName(ObservedName),
-    /// The sender opens a QUIC connection.
-    QuicClient,
-    /// DNS messages.
-    Dns(DnsMessages),
-    /// HTTP messages, perhaps with the name that the sender uses for the receiver.
-    Http(HttpMessages, Option<ObservedName>),
-}
-
-impl Observed {
-    /// The name that the sender uses for the receiver.
-    #[must_use]
-    pub const fn name(&self) -> Option<&ObservedName> {
-        match self {
-            Self::Name(name) | Self::QuicName(name) => Some(name),
-            Self::Http(_, name) => name.as_ref(),
-            Self::QuicClient | Self::Dns(_) => None,
-        }
-    }
-
-    /// True if the sender is the initiator of the connection.
-    #[must_use]
-    pub const fn is_from_initiator(&self) -> bool {
-        matches!(self, Self::QuicName(_) | Self::QuicClient)
-    }
 }
 
 /// Which messages an inspector returns, besides the names that it learns.
@@ -249,10 +207,13 @@ impl Inspector {
                 if !begins_message(*first) && !is_dns && self.hellos.is_empty() {
                     return None;
                 }
+                if is_dns && !may_be_other {
+                    return self.inspect_dns_segment(packet, data, time_ns, names);
+                }
                 if is_dns {
                     let messages = StreamMessages(data);
                     let observed = self.inspect_dns(packet, messages, time_ns, names);
-                    if observed.is_some() || !may_be_other {
+                    if observed.is_some() {
                         return observed;
                     }
                 }
@@ -300,6 +261,40 @@ impl Inspector {
             source: NameSource::Tls,
             is_encrypted: hello.is_encrypted,
         }))
+    }
+
+    /// Inspects a segment of DNS. A message that continues is kept until it is whole, if it is not too long.
+    fn inspect_dns_segment(
+        &mut self,
+        packet: &PacketInfo,
+        data: &[u8],
+        time_ns: u64,
+        names: &mut NameTable,
+    ) -> Option<Observed> {
+        let mut stream = std::mem::take(&mut self.stream);
+        let (key, number) = (&packet.key, packet.sequence_number);
+        let octets = if self.hellos.take(key, number, time_ns, &mut stream) {
+            let room = MAX_OCTETS.saturating_sub(stream.len());
+            stream.extend_from_slice(data.get(..room).unwrap_or(data));
+            &stream
+        } else {
+            data
+        };
+        let (mut messages, rest) = StreamMessages(octets).split();
+        if !rest.is_empty() {
+            let captured = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            let is_kept = captured == packet.payload_octets
+                && StreamMessages(rest).first_octets() <= MAX_OCTETS;
+            if is_kept {
+                let next = number.wrapping_add(captured);
+                self.hellos.keep(*key, next, rest, time_ns);
+            } else {
+                messages = octets;
+            }
+        }
+        let observed = self.inspect_dns(packet, StreamMessages(messages), time_ns, names);
+        self.stream = stream;
+        observed
     }
 
     fn inspect_dns<'a>(

@@ -5,6 +5,7 @@
 //! resolved (DNS).
 //!
 //! * [`dns`]: questions, and addresses in a DNS response; [`dns_messages`]: the messages of a packet;
+//!   [`dns_stream`]: those of a TCP stream;
 //!   `dns_queries`: queries whose response is awaited; `multicast_dns`: names that are not those of DNS;
 //! * [`tls`]: the server name of a `ClientHello`, which [`hello_buffers`] assembles from segments;
 //! * [`quic`]: the `ClientHello` in Initial packets of QUIC;
@@ -22,11 +23,13 @@ mod conversation_hash;
 pub mod dns;
 pub mod dns_messages;
 mod dns_queries;
+pub mod dns_stream;
 pub mod hello_buffers;
 pub mod http;
 pub mod inspector;
 mod multicast_dns;
 pub mod name_table;
+mod observed;
 mod proxy_header;
 pub mod quic;
 mod reader;
@@ -34,5 +37,6 @@ pub mod tls;
 
 pub use dns_messages::{DnsMessage, DnsMessageKind, DnsMessages};
 pub use http::HttpMessages;
-pub use inspector::{Inspector, InspectorCounters, InspectorSettings, Observed, ObservedName};
+pub use inspector::{Inspector, InspectorCounters, InspectorSettings};
 pub use name_table::{NameCounters, NameTable};
+pub use observed::{Observed, ObservedName};

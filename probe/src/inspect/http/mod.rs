@@ -3,7 +3,7 @@
 //! Both streams of a connection are followed from its handshake. The first octets decide between HTTP/1
 //! and HTTP/2.
 //!
-//! * [`host`]: the host of an HTTP/1 request in one segment;
+//! * [`host`]: the host of an HTTP/1 request;
 //! * `segment`: segments of TCP;
 //! * `head_pool`: room for heads in several segments;
 //! * `http2_memory`: octets that connections of HTTP/2 keep;
