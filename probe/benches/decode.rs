@@ -42,6 +42,7 @@ fn decode(c: &mut Criterion) {
     let mut decoder = Decoder::new(DecoderSettings {
         max_fragments: NonZeroUsize::MIN,
         tunnel_ports: TunnelPorts::default(),
+        is_before_offload: false,
     });
     let mut group = c.benchmark_group("decode_packet");
     for (name, octets) in &frames() {
