@@ -273,9 +273,11 @@ fn other_versions_are_refused() {
 
 #[test]
 fn other_files_are_refused() {
-    for file in [&b""[..], b"hello", &[0xa1; 10], &[0xa1; 100]] {
+    for file in [&b"hello"[..], &[0xa1; 10], &[0xa1; 100]] {
         assert_eq!(failure(file), ("not a pcap or pcapng file".to_owned(), 0));
     }
+    // tcpdump writes the header of the file with the first packets.
+    assert_eq!(failure(b""), ("is empty".to_owned(), 0));
     // A file without frames is one.
     assert_eq!(read_whole(&pcap(&[])), []);
     assert_eq!(read_whole(&section(Order::Big)), []);

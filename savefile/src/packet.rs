@@ -45,6 +45,9 @@ pub enum Step<'a> {
 /// Why octets are not those of a file that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
+    /// There are none.
+    #[error("is empty")]
+    Empty,
     /// They are of another format.
     #[error("not a pcap or pcapng file")]
     UnknownFormat,

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use clap::builder::TypedValueParser;
 use clap::{Arg, Command};
 
-/// Parser of values in a range. The error is `must be 1–256`, or `must be 1s–1h, with a unit`.
+/// Parser of values in a range. The error is `must be 1–256`, `must be 1s–1h, with a unit` or
+/// `must be 1s–1h, as whole numbers with a unit`.
 #[derive(Clone, Debug)]
 pub struct Within<T> {
     least: T,
@@ -44,10 +45,7 @@ impl<T: Copy + Display + FromStr + PartialOrd> Within<T> {
         };
         text.parse().ok().filter(is_allowed).ok_or_else(|| {
             let (least, most) = (self.least, self.most);
-            let unit = match self.lacks_unit(text) {
-                true => ", with a unit",
-                false => "",
-            };
+            let unit = self.form(text);
             match self.other {
                 None => format!("must be {least}–{most}{unit}"),
                 Some(other) => format!("must be {other} or {least}–{most}{unit}"),
@@ -55,10 +53,16 @@ impl<T: Copy + Display + FromStr + PartialOrd> Within<T> {
         })
     }
 
-    /// Returns whether a text is a number, and a value has a unit.
-    fn lacks_unit(&self, text: &str) -> bool {
-        let is_number = text.parse::<u64>().is_ok() && text.parse::<T>().is_err();
-        is_number && self.most.to_string().ends_with(char::is_alphabetic)
+    /// Returns how values with a unit are written, if a text is not written like that.
+    fn form(&self, text: &str) -> &'static str {
+        let has_unit = self.most.to_string().ends_with(char::is_alphabetic);
+        if !has_unit || text.parse::<T>().is_ok() {
+            ""
+        } else if text.parse::<u64>().is_ok() {
+            ", with a unit"
+        } else {
+            ", as whole numbers with a unit"
+        }
     }
 }
 
@@ -110,5 +114,9 @@ mod tests {
         assert_eq!(range.parse("1m"), Ok(Span::MINUTE));
         assert_eq!(range.parse("60"), Err("must be 1s–1h, with a unit".into()));
         assert_eq!(range.parse("61m"), Err("must be 1s–1h".into()));
+        let error = "must be 1s–1h, as whole numbers with a unit";
+        for text in ["0.5h", "1 m", "5 minutes", ""] {
+            assert_eq!(range.parse(text), Err(error.into()), "{text:?}");
+        }
     }
 }

@@ -182,13 +182,20 @@ fn line_width(widths: impl Iterator<Item = usize>) -> usize {
         .saturating_sub(2)
 }
 
-/// At most `width` characters. What is cut ends with `…`.
+/// At most `width` characters. `…` replaces those in the middle: names differ in their start or their
+/// end, and an address ends with the port.
 fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
+    let count = text.chars().count();
+    if count <= width {
         return text.to_owned();
     }
-    let kept = text.chars().take(width.saturating_sub(1));
-    kept.chain(['…']).collect()
+    let kept = width.saturating_sub(1);
+    let end = kept / 2;
+    let start = text.chars().take(kept - end);
+    start
+        .chain(['…'])
+        .chain(text.chars().skip(count - end))
+        .collect()
 }
 
 #[cfg(test)]
@@ -229,7 +236,7 @@ mod tests {
         let mut table = table();
         table.rows.truncate(2);
         let lines = table.lines(Some(16), None);
-        assert_eq!(lines[2], "databas…  1000 B");
+        assert_eq!(lines[2], "data…se?  1000 B");
         // A line that cannot fit is cut by the terminal.
         assert_eq!(table.lines(Some(5), None), lines);
     }
@@ -268,7 +275,7 @@ mod tests {
         assert_eq!(heading(37, Some(3)), "BYTES/S RTT*");
         assert_eq!(heading(36, Some(3)), "RTT*");
         assert_eq!(heading(21 + 2 + 8, Some(0)), "BYTES/S");
-        assert!(table.lines(Some(20), None)[1].starts_with("192.168.1…  "));
+        assert!(table.lines(Some(20), None)[1].starts_with("192.1…5535  "));
     }
 
     #[test]

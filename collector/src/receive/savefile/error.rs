@@ -10,6 +10,9 @@ pub enum SavefileError {
     /// An error of the operating system.
     #[error(transparent)]
     Unreadable(#[from] io::Error),
+    /// It has no octets.
+    #[error("is empty")]
+    Empty,
     /// The format is unknown.
     #[error("neither a pcap or pcapng capture nor an IPFIX file")]
     UnknownFormat,
@@ -33,6 +36,7 @@ pub enum SavefileError {
 impl From<FormatError> for SavefileError {
     fn from(error: FormatError) -> Self {
         match error {
+            FormatError::Empty => Self::Empty,
             FormatError::UnknownFormat => Self::UnknownFormat,
             FormatError::UnsupportedVersion(major, minor) => Self::UnsupportedVersion(major, minor),
             FormatError::Corrupt(corruption) => Self::Corrupt(match corruption {

@@ -114,6 +114,9 @@ impl Savefile {
             Err(SavefileError::Truncated(_)) => None,
             Err(error) => return Err(error),
         };
+        if reader.octets().is_empty() {
+            return Err(SavefileError::Empty);
+        }
         let format = match magic.ok_or(SavefileError::UnknownFormat)? {
             SECTION_MAGIC => Format::Capture(Capture::Pcapng(PcapngFormat::default())),
             [0, 10, ..] => Format::Ipfix,

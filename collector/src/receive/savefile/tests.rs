@@ -418,13 +418,15 @@ fn a_truncated_or_corrupt_file_is_used_up_to_the_error() {
 
 #[test]
 fn an_unknown_format_is_refused() {
-    for file in [&b""[..], b"\0\x0a", b"root:x:0:0:root"] {
+    for file in [&b"\0\x0a"[..], b"root:x:0:0:root"] {
         let (_, _, error) = read(file.to_vec());
         assert!(
             matches!(error, Some(SavefileError::UnknownFormat)),
             "{error:?}"
         );
     }
+    let (_, _, error) = read(Vec::new());
+    assert!(matches!(error, Some(SavefileError::Empty)), "{error:?}");
 }
 
 #[test]

@@ -90,6 +90,9 @@ impl Savefile {
             match reader.fill(FILE_HEADER)? {
                 Fill::More => {}
                 Fill::Pending if !is_stopped() => {}
+                Fill::Pending | Fill::End if reader.octets().is_empty() => {
+                    return Err(FormatError::Empty.into());
+                }
                 Fill::Pending | Fill::End => return Err(FormatError::UnknownFormat.into()),
             }
         };
