@@ -74,6 +74,10 @@ impl Daemon for Flags {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Task {
     /// Show the traffic of this machine, or of a capture file, as a live table.
+    ///
+    /// Nothing is exported. Keys: q quits, Tab shows the next view, the arrows left and right select the
+    /// column of the order, r reverses it, / filters rows by text, p pauses. A narrow terminal shows
+    /// fewer columns, always with that of the order.
     Top(TopFlags),
 }
 

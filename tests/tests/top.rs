@@ -348,6 +348,19 @@ fn a_live_screen_needs_a_terminal() {
 }
 
 #[test]
+fn help_lists_the_keys_of_the_live_screen() {
+    for mut command in [program::probe(), program::collector()] {
+        let output = program::output(command.args(["top", "--help"]));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            words.contains("Keys: q quits, Tab shows the next view"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_an_error_without_a_table() {
     let mut command = program::probe();
     let ended = program::ended(command.args(["top", "--once", "--read", "/nowhere.pcap"]));

@@ -9,10 +9,7 @@ use url::Url;
 use super::view::View;
 use crate::aggregate::expression::Expression;
 
-/// Show the traffic of a cluster as a live table, from the API of a collector.
-///
-/// Keys: q quits, Tab shows the next view, the arrows left and right select the column of the order,
-/// r reverses it, / filters rows by text, p pauses.
+/// The flags of `top`.
 #[derive(Clone, Debug, Args)]
 pub struct TopFlags {
     /// URL of the collector, such as that of kubectl port-forward

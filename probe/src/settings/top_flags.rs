@@ -13,10 +13,7 @@ use crate::capture::interfaces::Pattern;
 /// Active and idle timeout: records must arrive while they are of interest.
 const REPORT_INTERVAL: Span = Span::from_secs(1);
 
-/// Show the traffic of this machine, or of a capture file, as a live table.
-///
-/// Nothing is exported. Keys: q quits, Tab shows the next view, the arrows left and right select the
-/// column of the order, r reverses it, / filters rows by text, p pauses.
+/// The flags of `top`.
 #[derive(Clone, Debug, Args)]
 pub struct TopFlags {
     /// Interface to capture: a name, a glob (eth*) or a regular expression (eth[0-9]+); repeatable
