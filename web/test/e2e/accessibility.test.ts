@@ -95,6 +95,17 @@ test("a narrow screen does not scroll sideways", async () => {
   }
 });
 
+test("a narrow screen shows names and bytes of the table without scrolling", async () => {
+  const page = await browser.open(`${world.range}&view=table`, { width: 390, height: 844 });
+  await page.locator("tbody tr").first().waitFor();
+  const right = await page.evaluate(() => {
+    const headings = [...document.querySelectorAll("thead th")];
+    const bytes = headings.find((heading) => heading.textContent?.startsWith("Bytes"));
+    return bytes?.getBoundingClientRect().right;
+  });
+  expect(right).toBeLessThanOrEqual(390);
+});
+
 test("the server sends a strict content security policy", async () => {
   const response = await fetch(inject("url"));
   const policy = response.headers.get("Content-Security-Policy") ?? "";
