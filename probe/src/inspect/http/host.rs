@@ -59,7 +59,7 @@ fn target(stream: &[u8]) -> Option<&[u8]> {
     let is_method = METHOD_OCTETS.contains(&end)
         && method
             .iter()
-            .all(|octet| matches!(octet, b'A'..=b'Z' | b'-'));
+            .all(|octet| matches!(octet, b'A'..=b'Z' | b'-' | b'_'));
     let target = rest.strip_prefix(b" ")?;
     (is_method && matches!(target, [b'/' | b'*', ..])).then_some(target)
 }
@@ -96,6 +96,7 @@ mod tests {
             ("OPTIONS * HTTP/1.1\r\nA:b\r\nHost:  a.test \r\n", "a.test"),
             ("PROPFIND / HTTP/1.1\r\nHost: a.test\r\n\r\n", "a.test"),
             ("VERSION-CONTROL /a HTTP/1.1\r\nHost: a.test\r\n", "a.test"),
+            ("RPC_IN_DATA /a HTTP/1.1\r\nHost: a.test\r\n", "a.test"),
             ("GET / HTTP/1.1\nHost: a.test\n", "a.test"),
         ] {
             let found = host(request.as_bytes());
