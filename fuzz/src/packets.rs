@@ -15,8 +15,8 @@ use crate::input::{BEGAN, Chunk, chunks};
 const SECOND: u64 = 1_000_000_000;
 const MILLISECOND: u64 = 1_000_000;
 
-/// What a frame can begin with, by its number (<https://www.tcpdump.org/linktypes.html>). Those from 105 on
-/// are in savefiles only.
+/// What a frame can begin with, by its number (<https://www.tcpdump.org/linktypes.html>). Those
+/// from 105 on are in savefiles only.
 pub(crate) const LINK_TYPES: [i32; 25] = [
     1, 113, 276, 12, 228, 229, 0, 9, 51, 105, 127, 119, 163, 192, 258, 239, 117, 197, 178, 179,
     107, 6, 106, 242, 283,
@@ -41,10 +41,10 @@ impl RecordSink for Sums {
     }
 }
 
-/// Frames into the decoder and the flow cache. Lengths are within the frame, or within the maximum of
-/// the header. Every frame is metered or counted for a reason. The records have all metered packets
-/// and octets. Fragments, conversations and names are within their bounds. The first octets select the link
-/// type, bounds and modes.
+/// Frames into the decoder and the flow cache. Lengths are within the frame, or within the maximum
+/// of the header. Every frame is metered or counted for a reason. The records have all metered
+/// packets and octets. Fragments, conversations and names are within their bounds. The first octets
+/// select the link type, bounds and modes.
 pub(crate) fn packets(data: &[u8]) {
     let [link_type, modes, data @ ..] = data else {
         return;
@@ -162,7 +162,8 @@ fn check(frame: &Frame<'_>, [whole, short]: &mut [Decoder; 2]) {
     };
     let captured = number(frame.captured.len());
     assert!(u64::from(packet.encapsulation_octets) <= captured);
-    // A header has a length up to 65,535, IPv6 plus its 40 octets. For a length of 0, the frame counts.
+    // A header has a length up to 65,535, IPv6 plus its 40 octets. For a length of 0, the frame
+    // counts.
     let most = frame.wire_octets.max(65_535 + 40);
     assert!((20..=most).contains(&packet.octets), "{packet:?}");
     // The payload of a tunnel packet may continue in later fragments.

@@ -230,8 +230,8 @@ impl Pipeline {
         self.flush_first_packets();
     }
 
-    /// Decodes a frame of the capture of first packets, and compares its packet when there is a group of
-    /// them, or with [`Self::flush_first_packets`].
+    /// Decodes a frame of the capture of first packets, and compares its packet when there is a
+    /// group of them, or with [`Self::flush_first_packets`].
     pub fn enqueue_first_packet(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
         let first_packets = &mut self.first_packets;
         if let Some(flow) = datagram_flow(frame, point.interface)
@@ -266,8 +266,8 @@ impl Pipeline {
         }
     }
 
-    /// Excludes the probe's own export where the kernel filter does not: on captures that were opened
-    /// before its endpoints were known, and behind a tunnel or an address translation.
+    /// Excludes the probe's own export where the kernel filter does not: on captures that were
+    /// opened before its endpoints were known, and behind a tunnel or an address translation.
     pub fn exclude(&mut self, own_endpoints: Vec<OwnEndpoint>) {
         self.own_endpoints = own_endpoints;
     }

@@ -9,7 +9,8 @@ use kipfix_tests::flows::Flows;
 use kipfix_tests::program::{self, Running, collector, free_tcp_port, free_udp_port, probe};
 use kipfix_tests::{skip, traffic};
 
-/// Runs a command that must fail with `code` and say all of `words` in one sentence on standard error.
+/// Runs a command that must fail with `code` and say all of `words` in one sentence on standard
+/// error.
 fn refused(mut command: Command, code: i32, words: &[&str]) {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stderr);

@@ -25,7 +25,8 @@ const SERVER: [u8; 4] = [10, 0, 0, 2];
 const SYN: u8 = 1;
 const ACK: u8 = 2;
 
-/// A connection of 10 s with a retransmission and a round-trip time of 50 ms, and a question of DNS.
+/// A connection of 10 s with a retransmission and a round-trip time of 50 ms, and a question of
+/// DNS.
 fn write_capture(path: &Path) {
     let mut capture = PcapWriter::new(File::create(path).unwrap()).unwrap();
     let mut write = |milliseconds: u64, frame: &[u8]| {

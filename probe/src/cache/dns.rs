@@ -1,8 +1,9 @@
-//! DNS messages of conversations: counts since the last record, and queries that wait for a response.
+//! DNS messages of conversations: counts since the last record, and queries that wait for a
+//! response.
 //!
 //! Most conversations have none, so they are kept apart. A conversation has four places for queries
-//! that wait. Of more at the same time, the response times of the earlier ones are not measured, but
-//! all are counted.
+//! that wait. Of more at the same time, the response times of the earlier ones are not measured,
+//! but all are counted.
 
 use flowproto::FlowRecord;
 use flowproto::dns::{DnsHealth, DnsQuery};
@@ -100,8 +101,8 @@ impl DnsStore {
     }
 }
 
-/// Sets the DNS messages of a conversation in the record of the packets to the server, or in the other
-/// one if there is none.
+/// Sets the DNS messages of a conversation in the record of the packets to the server, or in the
+/// other one if there is none.
 #[cold]
 pub(super) fn assign(
     records: &mut [Option<FlowRecord>; 2],
@@ -116,7 +117,8 @@ pub(super) fn assign(
 }
 
 impl DnsState {
-    /// Notes a query in the place of one with the same identifier, a free place, or that of the oldest.
+    /// Notes a query in the place of one with the same identifier, a free place, or that of the
+    /// oldest.
     fn wait(&mut self, id: u16, sent_ns: u64) {
         let rank = |waiting: &Option<Waiting>| match waiting {
             Some(waiting) if waiting.id == id => (0, 0),
@@ -147,8 +149,8 @@ impl DnsState {
         place.take().map(|waiting| waiting.sent_ns)
     }
 
-    /// Counts queries as unanswered: all if this may be the last record, else those that have waited
-    /// for long.
+    /// Counts queries as unanswered: all if this may be the last record, else those that have
+    /// waited for long.
     fn give_up(&mut self, reason: FlowEndReason, now_ns: u64) {
         let continues = reason == FlowEndReason::ActiveTimeout;
         let mut kept = 0_u32;

@@ -51,8 +51,8 @@ pub trait RecordSink {
     fn room(&self) -> usize {
         usize::MAX
     }
-    /// Takes a record out of its place, or leaves it there if it is not needed. It is too large to be
-    /// copied or moved more than once.
+    /// Takes a record out of its place, or leaves it there if it is not needed. It is too large to
+    /// be copied or moved more than once.
     fn record(&mut self, record: &mut Option<FlowRecord>);
 }
 
@@ -120,7 +120,8 @@ impl FlowCache {
         self.table.len(List::Dormant)
     }
 
-    /// Meters packets in their order. They refer to `observed`. Returns how many of them are copies, see [`Self::meter`].
+    /// Meters packets in their order. They refer to `observed`. Returns how many of them are
+    /// copies, see [`Self::meter`].
     #[inline]
     pub fn meter_all(
         &mut self,

@@ -1,4 +1,5 @@
-//! HTTP messages of conversations: counts since the last record, and requests that wait for a response.
+//! HTTP messages of conversations: counts since the last record, and requests that wait for a
+//! response.
 
 use flowproto::FlowRecord;
 use flowproto::http::{HttpHealth, HttpRequest};
@@ -29,7 +30,8 @@ impl HttpStore {
         state.counts.add(&messages.counts);
         let responses = messages.counts.responses.iter().sum::<u32>();
         let ended = responses.saturating_add(messages.abandoned_requests);
-        // A packet has messages of one direction. Only a request may end in its own packet, by a reset.
+        // A packet has messages of one direction. Only a request may end in its own packet, by a
+        // reset.
         state.waiting = state.waiting.saturating_sub(ended);
         state.waiting = state.waiting.saturating_add(messages.counts.requests);
         let unanswered = messages.counts.unanswered_requests;
@@ -80,8 +82,8 @@ impl HttpStore {
     }
 }
 
-/// Sets the HTTP messages of a conversation in the record of the initiator, or in the other one if there
-/// is none.
+/// Sets the HTTP messages of a conversation in the record of the initiator, or in the other one if
+/// there is none.
 #[cold]
 pub(super) fn assign(
     records: &mut [Option<FlowRecord>; 2],

@@ -12,7 +12,7 @@ pub(super) struct Lookup {
     pub(super) source: Side,
     pub(super) network: NetworkId,
     pub(super) hash: u32,
-    /// Slot of the conversation, unless it has changed since the slot was determined; [`super::links::NONE`] if
-    /// it is not determined.
+    /// Slot of the conversation, unless it has changed since the slot was determined;
+    /// [`super::links::NONE`] if it is not determined.
     pub(super) candidate: u32,
 }

@@ -20,7 +20,8 @@ impl ConversationName {
     }
 }
 
-/// Names of slots, up to the last one that had one. Kept apart because many conversations have none.
+/// Names of slots, up to the last one that had one. Kept apart because many conversations have
+/// none.
 #[derive(Debug, Default)]
 pub(super) struct NameSlots(Vec<Option<ConversationName>>);
 

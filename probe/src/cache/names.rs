@@ -1,8 +1,8 @@
 //! Names of responders in the flow cache.
 //!
 //! A conversation gets the name that its initiator has resolved when it begins, and a name that the
-//! initiator requests when that is observed. It keeps the name, because connections last longer than
-//! names do.
+//! initiator requests when that is observed. It keeps the name, because connections last longer
+//! than names do.
 
 use flowproto::host_name::{NameSource, ResponderName};
 

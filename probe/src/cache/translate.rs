@@ -3,8 +3,8 @@
 //! A conversation keeps the key of the side that was metered. Its records have the addresses before
 //! the translation in the Flow Key, and those after it in 225–228, 281 and 282. If both sides of a
 //! connection are captured, the packets of one side are metered, and those of the other are copies.
-//! The sides are chosen for each direction, because a bridge shows requests after and answers before
-//! a translation of its own.
+//! The sides are chosen for each direction, because a bridge shows requests after and answers
+//! before a translation of its own.
 
 use flowproto::protocol::UDP;
 
@@ -55,9 +55,10 @@ impl FlowCache {
         self.outside = outside.into();
     }
 
-    /// True if the conversation and one on another side of the translation are relayed: both are traffic
-    /// of their own, and neither has a translation. Of translations learned from packets, the matcher
-    /// knows it. `first`: the source and the interface of a packet that was not counted yet.
+    /// True if the conversation and one on another side of the translation are relayed: both are
+    /// traffic of their own, and neither has a translation. Of translations learned from packets,
+    /// the matcher knows it. `first`: the source and the interface of a packet that was not counted
+    /// yet.
     fn relay(&mut self, index: u32, translation: &Translation, first: Option<(Side, u32)>) -> bool {
         if !translation.is_exact {
             return false;
@@ -137,8 +138,8 @@ impl FlowCache {
         }
     }
 
-    /// `packet_ns` is the time of the packet with which the conversation begins or continues, on the
-    /// scale of the clock; `None` if it was counted.
+    /// `packet_ns` is the time of the packet with which the conversation begins or continues, on
+    /// the scale of the clock; `None` if it was counted.
     fn set_translation(&mut self, index: u32, translation: &Translation, packet_ns: Option<u64>) {
         let learned_ns = self.clock.scale_ns(translation.learned_ns);
         let Some(entry) = self.table.get_mut(index) else {
@@ -167,8 +168,8 @@ impl FlowCache {
             return;
         }
         if translation.is_exact || learned_ns < first_ns {
-            // The first packet here may be an answer. The request was observed on another side, or by
-            // the kernel.
+            // The first packet here may be an answer. The request was observed on another side, or
+            // by the kernel.
             entry.connection.set_initiator(source);
         }
         entry.choices = Pair {

@@ -1,7 +1,7 @@
 //! One socket on all interfaces of the node, also those of pods.
 //!
-//! Its frames have a cooked header with the interface. They are handed over without delay and do not wake
-//! up the reader.
+//! Its frames have a cooked header with the interface. They are handed over without delay and do
+//! not wake up the reader.
 
 use anyhow::anyhow;
 use pcap::{Active, Capture, Linktype, Precision};

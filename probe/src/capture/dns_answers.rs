@@ -1,8 +1,8 @@
 //! Capture of DNS answers on all interfaces.
 //!
-//! The captured interfaces do not show the answers that pods receive from a resolver in the cluster or
-//! on the node. These packets are inspected and not metered. Answers from port 5353 count only with
-//! their queries, so these are captured, too.
+//! The captured interfaces do not show the answers that pods receive from a resolver in the cluster
+//! or on the node. These packets are inspected and not metered. Answers from port 5353 count only
+//! with their queries, so these are captured, too.
 
 use super::cooked::CookedCapture;
 use super::counters::CookedCounters;
@@ -14,8 +14,8 @@ const SNAPLEN: i32 = 4096;
 const BUFFER_OCTETS: i32 = 1 << 20;
 /// Frames read at once.
 const MAX_ROUND_FRAMES: usize = 4096;
-/// The kernel filter: what DNS servers send, and what those at port 5353 receive, except of multicast DNS.
-/// Loopback has index 1 in every network namespace.
+/// The kernel filter: what DNS servers send, and what those at port 5353 receive, except of
+/// multicast DNS. Loopback has index 1 in every network namespace.
 const EXPRESSION: &str = "not ifindex 1 and (src port 53 or (port 5353 and not (src port 5353 and dst port 5353) \
      and not ip multicast and not ip6 multicast))";
 

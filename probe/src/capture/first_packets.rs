@@ -10,8 +10,8 @@
 //! The kernel cannot recognize the first datagram of a conversation, so datagrams have a socket of
 //! their own, and only a number of them per second is read. The others are dropped in the kernel.
 //! The number is small while the probe does not keep up with the captured interfaces. Answers of
-//! servers at well-known ports are not captured: the request shows the same. Nothing is captured while
-//! no translation can be observed.
+//! servers at well-known ports are not captured: the request shows the same. Nothing is captured
+//! while no translation can be observed.
 
 use std::fmt::Write as _;
 
@@ -140,8 +140,8 @@ impl FirstPacketCapture {
         Ok(true)
     }
 
-    /// Hands out the frames that wait at `now_ns` since the epoch, few of the datagrams if the probe
-    /// is behind with other frames.
+    /// Hands out the frames that wait at `now_ns` since the epoch, few of the datagrams if the
+    /// probe is behind with other frames.
     ///
     /// # Errors
     /// The capture has ended.

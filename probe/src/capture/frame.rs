@@ -45,8 +45,8 @@ pub enum CopyDetection {
     /// A packet that another interface has observed is a copy.
     ByInterface,
     /// The capture has several interfaces and identifies only the direction and the sender on the
-    /// link. A packet that was observed a moment ago, in the other direction, or from another sender,
-    /// is a copy.
+    /// link. A packet that was observed a moment ago, in the other direction, or from another
+    /// sender, is a copy.
     ByTime,
 }
 
@@ -122,8 +122,8 @@ pub(crate) fn cooked_interface(captured: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*index))
 }
 
-/// Stands for the interface of a frame of [`LinkType::LinuxSll`], which has none: the type of the packet
-/// and the link-layer address of its sender. Each hop through a node changes one of them.
+/// Stands for the interface of a frame of [`LinkType::LinuxSll`], which has none: the type of the
+/// packet and the link-layer address of its sender. Each hop through a node changes one of them.
 #[inline]
 pub(super) fn cooked_sender(captured: &[u8]) -> Option<u32> {
     let [_, packet_type, _, _, _, _, a, b, c, d, e, f] = *captured.first_chunk()?;

@@ -197,8 +197,8 @@ pub fn outside(links: &[Link], default_routes: &[u32]) -> Vec<u32> {
         .collect()
 }
 
-/// True if a connection can be observed on two sides of an address translation: on two links, of which
-/// one does not lead out of the node. What passes links that lead out only is relayed.
+/// True if a connection can be observed on two sides of an address translation: on two links, of
+/// which one does not lead out of the node. What passes links that lead out only is relayed.
 #[must_use]
 pub fn has_two_sides(links: &[Link], outside: &[u32]) -> bool {
     let is_side = |link: &&Link| link.up && !link.loopback;

@@ -315,8 +315,9 @@ impl LiveCapture {
         self.interfaces.iter().map(Interface::row).collect()
     }
 
-    /// Excludes the probe's own export in the kernel, on interfaces that are opened later. Open ones keep their filter: libpcap
-    /// discards the packets that arrive while it replaces one. The pipeline excludes what they deliver.
+    /// Excludes the probe's own export in the kernel, on interfaces that are opened later. Open
+    /// ones keep their filter: libpcap discards the packets that arrive while it replaces one. The
+    /// pipeline excludes what they deliver.
     pub fn exclude(&mut self, own_endpoints: Vec<OwnEndpoint>) {
         self.own_endpoints = own_endpoints;
         if let Some(capture) = &mut self.first_packets

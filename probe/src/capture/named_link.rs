@@ -3,8 +3,8 @@
 use super::frame::LinkType;
 use super::offline_link::OfflineLink;
 
-/// The named link type, and the frame behind the header. `None` if the header is cut, or if this link
-/// type has no such header.
+/// The named link type, and the frame behind the header. `None` if the header is cut, or if this
+/// link type has no such header.
 pub(crate) fn named_link(link: OfflineLink, frame: &[u8]) -> Option<(LinkType, &[u8])> {
     let (dlt, rest) = match link {
         OfflineLink::Ppi => ppi(frame)?,

@@ -163,8 +163,8 @@ fn dump(request: u16, body_octets: usize, mut each: impl FnMut(u16, &[u8])) -> i
     }
 }
 
-/// Requests all objects of a kind, of all address families. The body of the request has `body_octets`
-/// zeros.
+/// Requests all objects of a kind, of all address families. The body of the request has
+/// `body_octets` zeros.
 pub(super) fn request_dump(
     socket: &impl AsRawFd,
     request: u16,

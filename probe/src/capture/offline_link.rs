@@ -1,5 +1,5 @@
-//! Link types of savefiles from routers, firewalls, wireless cards and other systems. A node does not
-//! capture frames of these types itself.
+//! Link types of savefiles from routers, firewalls, wireless cards and other systems. A node does
+//! not capture frames of these types itself.
 
 /// A link type that only savefiles have (<https://www.tcpdump.org/linktypes.html>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

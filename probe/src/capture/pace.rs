@@ -1,9 +1,9 @@
 //! How the buffers of the captured interfaces are read.
 //!
 //! A wake-up costs as much as dozens of packets, so the probe pauses between two rounds of reading
-//! while the buffers have plenty of room. Packets of several interfaces are compared, so these are read
-//! without a pause. If it does not keep up, work that the records can do without
-//! is left out, before frames are lost.
+//! while the buffers have plenty of room. Packets of several interfaces are compared, so these are
+//! read without a pause. If it does not keep up, work that the records can do without is left out,
+//! before frames are lost.
 
 use std::time::Duration;
 
@@ -51,7 +51,8 @@ impl Pace {
         }
     }
 
-    /// Adds a round of reading of all interfaces that ended at `now_ns`. `more`: frames may be left.
+    /// Adds a round of reading of all interfaces that ended at `now_ns`. `more`: frames may be
+    /// left.
     pub(super) fn add(&mut self, round: Round, more: bool, now_ns: u64) {
         let elapsed_ns = now_ns.saturating_sub(self.round_ns);
         self.round_ns = now_ns;

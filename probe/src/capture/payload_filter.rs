@@ -13,15 +13,15 @@ use super::libpcap::error_message;
 
 /// Octets captured of a packet that can have a name.
 const NAME_SNAPLEN: u32 = 4096;
-/// Octets captured of a packet that can have messages of HTTP: all, also of segments that the NIC or the
-/// kernel has joined, up to the length that an IP header can have.
+/// Octets captured of a packet that can have messages of HTTP: all, also of segments that the NIC
+/// or the kernel has joined, up to the length that an IP header can have.
 const HTTP_SNAPLEN: u32 = 65_536 + 128;
 /// Shorter packets are captured as a whole by any snap length, or have no name. In longer ones, all
 /// octets that the expression reads are there: 14 of Ethernet, 60 of IP, 60 of TCP, 6 of payload.
 const MINIMUM: u32 = 140;
 
-/// The beginnings of requests (GET, POST, HEAD, PUT, DELETE, OPTIONS, PATCH, TRACE), and of the PROXY
-/// protocol before them (version 1, version 2).
+/// The beginnings of requests (GET, POST, HEAD, PUT, DELETE, OPTIONS, PATCH, TRACE), and of the
+/// PROXY protocol before them (version 1, version 2).
 const BEGINNINGS: [u32; 10] = [
     0x4745_5420,
     0x504f_5354,
@@ -97,8 +97,8 @@ fn payload_expression(payloads: Payloads, snaplen: u32) -> String {
     format!("greater {length} and ({})", parts.join(" or "))
 }
 
-/// Packets that can have a name: from a DNS server, to an HTTPS server, and the beginning of TLS, HTTP
-/// and QUIC at any port.
+/// Packets that can have a name: from a DNS server, to an HTTPS server, and the beginning of TLS,
+/// HTTP and QUIC at any port.
 fn name_expression() -> String {
     let v4 = begins("tcp", "((tcp[12] & 0xf0) >> 2)");
     let v6 = begins("ip6", "(40 + ((ip6[52] & 0xf0) >> 2))");
@@ -115,7 +115,8 @@ fn initial(header: &str, offset: usize) -> String {
     format!("({header}[{offset}] & 0xc0 = 0xc0 and ({version} = 1 or {version} = 0x6b3343cf))")
 }
 
-/// A payload at an offset that begins with a `ClientHello`, a request, or a header of the PROXY protocol.
+/// A payload at an offset that begins with a `ClientHello`, a request, or a header of the PROXY
+/// protocol.
 fn begins(header: &str, offset: &str) -> String {
     let beginnings = BEGINNINGS.map(|octets| format!("{header}[{offset}:4] = {octets:#x}"));
     let hello = format!("({header}[{offset}:2] = 0x1603 and {header}[{offset} + 5] = 1)");

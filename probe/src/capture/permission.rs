@@ -1,5 +1,5 @@
-//! The capabilities of the probe: `CAP_NET_RAW` for live capture, and `CAP_NET_ADMIN` for the connection
-//! table of the kernel.
+//! The capabilities of the probe: `CAP_NET_RAW` for live capture, and `CAP_NET_ADMIN` for the
+//! connection table of the kernel.
 //!
 //! As a file capability it is permitted but not effective. For root, and from systemd, it is
 //! effective from the start, so it is lowered before a second thread starts, because each thread

@@ -1,5 +1,5 @@
-//! Lists the links and default routes of the node in a thread of its own: the kernel dumps all routes
-//! for it, which takes seconds on a node with a full routing table.
+//! Lists the links and default routes of the node in a thread of its own: the kernel dumps all
+//! routes for it, which takes seconds on a node with a full routing table.
 //!
 //! A change that the kernel reports starts a scan at once, and one is made every 10 s in any case.
 

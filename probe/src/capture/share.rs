@@ -7,9 +7,9 @@ use super::frame::LinkType;
 /// One of several parts of the packets, which have no packet in common and leave none out.
 ///
 /// The part of a packet depends on its addresses, outer ones in a tunnel, and is the same for both
-/// directions, for all fragments, and with the VLAN tags in the frame or next to it. The kernel filter
-/// of each capture passes one part, so threads share neither packets nor state. Other frames, e.g. with
-/// a label, are in the first part.
+/// directions, for all fragments, and with the VLAN tags in the frame or next to it. The kernel
+/// filter of each capture passes one part, so threads share neither packets nor state. Other
+/// frames, e.g. with a label, are in the first part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     index: usize,
@@ -33,8 +33,8 @@ impl Share {
         self.index == 0
     }
 
-    /// Writes the pcap-filter(7) expression of this part with ` and ` behind it, or nothing if it is
-    /// all packets.
+    /// Writes the pcap-filter(7) expression of this part with ` and ` behind it, or nothing if it
+    /// is all packets.
     pub(super) fn write_expression(self, link_type: LinkType, out: &mut String) {
         let Self { index, count } = self;
         if count <= 1 {

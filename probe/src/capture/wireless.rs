@@ -38,8 +38,8 @@ pub(crate) enum Content<'a> {
     Truncated,
 }
 
-/// The payloads of an A-MSDU (IEEE 802.11-2020 §9.3.2.2): each has a header with the addresses and its
-/// length, and is padded to a multiple of four octets.
+/// The payloads of an A-MSDU (IEEE 802.11-2020 §9.3.2.2): each has a header with the addresses and
+/// its length, and is padded to a multiple of four octets.
 ///
 /// They end before a subframe whose header is cut, or whose length is 0 or exceeds the frame.
 #[derive(Clone, Copy, Debug)]
@@ -81,8 +81,8 @@ impl<'a> Iterator for Subframes<'a> {
 }
 
 impl Subframes<'_> {
-    /// Octets on the wire of subframes that were not handed out; 0 if a check sequence can be all that
-    /// follows.
+    /// Octets on the wire of subframes that were not handed out; 0 if a check sequence can be all
+    /// that follows.
     pub(super) fn lost_octets(&self) -> u32 {
         let captured = u32::try_from(self.captured.len()).unwrap_or(u32::MAX);
         let octets = self.wire_octets.unwrap_or(captured);

@@ -27,8 +27,9 @@ pub struct DecoderSettings {
     pub max_fragments: NonZeroUsize,
     /// UDP ports of tunnels.
     pub tunnel_ports: TunnelPorts,
-    /// Frames may come from hosts whose packets have no length before segmentation offload, as savefiles
-    /// of Windows. On Linux, a packet without a length is malformed, and the kernel drops it.
+    /// Frames may come from hosts whose packets have no length before segmentation offload, as
+    /// savefiles of Windows. On Linux, a packet without a length is malformed, and the kernel drops
+    /// it.
     pub is_before_offload: bool,
 }
 
@@ -72,8 +73,8 @@ impl Decoder {
     }
 
     /// Decodes one frame into `info`, like [`Self::decode`] but without moving the packet. After an
-    /// error, `info` is any packet. Returns the transport header and the payload as far as they were
-    /// captured, nothing for later fragments.
+    /// error, `info` is any packet. Returns the transport header and the payload as far as they
+    /// were captured, nothing for later fragments.
     ///
     /// # Errors
     /// The reason why the frame has no IP packet.
@@ -186,9 +187,9 @@ impl Decoder {
         Ok(transport)
     }
 
-    /// Decodes TCP or UDP over IPv4 without options, in an untagged Ethernet frame or in one inside such a
-    /// datagram of VXLAN, as most packets are: by the same readers, but with the headers in registers. `None`
-    /// for every other frame.
+    /// Decodes TCP or UDP over IPv4 without options, in an untagged Ethernet frame or in one inside
+    /// such a datagram of VXLAN, as most packets are: by the same readers, but with the headers in
+    /// registers. `None` for every other frame.
     #[inline(always)]
     fn decode_plain<'f>(&self, frame: &Frame<'f>, info: &mut PacketInfo) -> Option<&'f [u8]> {
         if frame.link_type != LinkType::Ethernet || frame.is_wire_length_lost {
@@ -224,8 +225,8 @@ impl Decoder {
     }
 }
 
-/// Reads the header of TCP or UDP over IPv4 without options, whole and in an untagged Ethernet frame, which
-/// had `wire_octets`.
+/// Reads the header of TCP or UDP over IPv4 without options, whole and in an untagged Ethernet
+/// frame, which had `wire_octets`.
 #[inline(always)]
 fn plain_header(frame: &[u8], wire_octets: u32) -> Option<Header<'_>> {
     let (ethernet, packet) = frame.split_first_chunk::<14>()?;

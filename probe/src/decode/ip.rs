@@ -107,8 +107,8 @@ impl Extent {
         }
     }
 
-    /// True if a header may have no length: the packet has more octets than the field can have, or the NIC
-    /// sets it in each segment.
+    /// True if a header may have no length: the packet has more octets than the field can have, or
+    /// the NIC sets it in each segment.
     const fn may_lack_length(self) -> bool {
         self.wire_octets > MAX_LENGTH_FIELD
             || (self.is_before_offload && self.wire_octets > MAX_PADDED)
@@ -222,7 +222,8 @@ fn v6<'a>(data: &'a [u8], extent: Extent, header: &mut Header<'a>) -> Result<(),
     Ok(())
 }
 
-/// Skips an Authentication Header (RFC 4302 §2), the only one between an IPv4 header and the transport.
+/// Skips an Authentication Header (RFC 4302 §2), the only one between an IPv4 header and the
+/// transport.
 #[cold]
 fn authentication_header(header: &mut Header<'_>) {
     let [next, length, ..] = *header.payload else {
@@ -235,7 +236,8 @@ fn authentication_header(header: &mut Header<'_>) {
     header.payload = tail(header.payload, size);
 }
 
-/// The octets of an Authentication Header by its length field: words of 32 bits, minus 2 (RFC 4302 §2.2).
+/// The octets of an Authentication Header by its length field: words of 32 bits, minus 2 (RFC 4302
+/// §2.2).
 fn authentication_octets(length: u8) -> u32 {
     u32::from(length).wrapping_add(2).wrapping_mul(4)
 }
@@ -301,8 +303,9 @@ fn extension_headers(header: &mut Header<'_>) {
     }
 }
 
-/// Reads a routing header of type 4 (RFC 8754 §2). While segments are left, the destination field has
-/// the next one, and the first entry of the list is the last one: the destination of the packet.
+/// Reads a routing header of type 4 (RFC 8754 §2). While segments are left, the destination field
+/// has the next one, and the first entry of the list is the last one: the destination of the
+/// packet.
 #[cold]
 fn segment_routing(header: &mut Header<'_>) {
     let Some((fixed, segments)) = header.payload.split_first_chunk::<8>() else {

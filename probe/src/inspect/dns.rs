@@ -1,8 +1,8 @@
 //! DNS messages (RFC 1035): the question, and the addresses in the answer.
 //!
 //! The answer to a question is a chain of aliases (CNAME) and the addresses at its end. The client
-//! knows the addresses by the name that it asked for, so the owner names of records are skipped. Hints
-//! of HTTPS records (RFC 9460 §7.3) are addresses, too.
+//! knows the addresses by the name that it asked for, so the owner names of records are skipped.
+//! Hints of HTTPS records (RFC 9460 §7.3) are addresses, too.
 
 use flowproto::host_name;
 use flowproto::{Address, FlowKey};
@@ -11,8 +11,8 @@ use super::reader::Reader;
 
 /// Port of DNS servers.
 pub(super) const PORT: u16 = 53;
-/// Port of DNS servers without the right to port 53, such as the pods of OpenShift. Multicast DNS has
-/// the same one.
+/// Port of DNS servers without the right to port 53, such as the pods of OpenShift. Multicast DNS
+/// has the same one.
 pub(super) const UNPRIVILEGED_PORT: u16 = 5353;
 
 /// Octets of the header of a message.

@@ -1,7 +1,7 @@
 //! Messages of DNS over TCP (RFC 1035 §4.2.2, RFC 7766 §8).
 
-/// The messages in a segment of a stream, each with its length in front (RFC 1035 §4.2.2). The last one
-/// may continue in the next segment.
+/// The messages in a segment of a stream, each with its length in front (RFC 1035 §4.2.2). The last
+/// one may continue in the next segment.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamMessages<'a>(pub &'a [u8]);
 

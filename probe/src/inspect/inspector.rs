@@ -9,12 +9,12 @@ use super::dns::{self, Message};
 use super::dns_messages::{DnsMessage, DnsMessageKind, DnsMessages};
 use super::dns_queries::{DnsQueries, needs_query};
 use super::dns_stream::StreamMessages;
-use super::hello_buffers::{HelloBuffers, MAX_OCTETS};
 use super::http::host::{self, RequestHost};
 use super::http::{HttpConnections, HttpCounters, HttpMessages};
 use super::multicast_dns;
 use super::name_table::NameTable;
 use super::observed::{Observed, ObservedName};
+use super::partial_messages::{MAX_OCTETS, PartialMessages};
 use super::proxy_header;
 use super::quic::{self, Handshakes, UnreadHandshake};
 use super::tls;
@@ -51,7 +51,7 @@ pub struct InspectorSettings {
 /// Inspects the payloads of packets.
 #[derive(Debug)]
 pub struct Inspector {
-    hellos: HelloBuffers,
+    partial: PartialMessages,
     handshakes: Handshakes,
     queries: DnsQueries,
     /// Room for a stream that is put together.
@@ -69,7 +69,7 @@ impl Inspector {
     #[must_use]
     pub fn new(settings: InspectorSettings) -> Self {
         Self {
-            hellos: HelloBuffers::default(),
+            partial: PartialMessages::default(),
             handshakes: Handshakes::default(),
             queries: DnsQueries::default(),
             stream: Vec::new(),
@@ -84,7 +84,7 @@ impl Inspector {
     #[must_use]
     pub fn counters(&self) -> InspectorCounters {
         InspectorCounters {
-            incomplete_hellos: self.hellos.incomplete(),
+            incomplete_hellos: self.partial.incomplete_hellos(),
             unread_quic: *self.handshakes.unread(),
             ..self.counters
         }
@@ -97,8 +97,8 @@ impl Inspector {
         http.map_or_else(HttpCounters::default, HttpConnections::counters)
     }
 
-    /// Inspects a packet as [`Self::inspect`] does, if names are learned, and reads its HTTP messages, if
-    /// they are metered. Adds what it shows to `found`. True if it shows something.
+    /// Inspects a packet as [`Self::inspect`] does, if names are learned, and reads its HTTP
+    /// messages, if they are metered. Adds what it shows to `found`. True if it shows something.
     #[inline]
     pub fn observe(
         &mut self,
@@ -177,7 +177,7 @@ impl Inspector {
             TCP => {
                 let first = tcp_header(transport).and_then(|octets| transport.get(octets));
                 first.is_some_and(|first| begins_message(*first))
-                    || !self.hellos.is_empty()
+                    || !self.partial.is_empty()
                     || has_dns_port(&packet.key)
             }
             UDP => {
@@ -204,7 +204,7 @@ impl Inspector {
             TCP => {
                 let data = transport.get(tcp_header(transport)?..)?;
                 let first = data.first()?;
-                if !begins_message(*first) && !is_dns && self.hellos.is_empty() {
+                if !begins_message(*first) && !is_dns && self.partial.is_empty() {
                     return None;
                 }
                 if is_dns && !may_be_other {
@@ -263,7 +263,8 @@ impl Inspector {
         }))
     }
 
-    /// Inspects a segment of DNS. A message that continues is kept until it is whole, if it is not too long.
+    /// Inspects a segment of DNS. A message that continues is kept until it is whole, if it is not
+    /// too long.
     fn inspect_dns_segment(
         &mut self,
         packet: &PacketInfo,
@@ -273,7 +274,7 @@ impl Inspector {
     ) -> Option<Observed> {
         let mut stream = std::mem::take(&mut self.stream);
         let (key, number) = (&packet.key, packet.sequence_number);
-        let octets = if self.hellos.take(key, number, time_ns, &mut stream) {
+        let octets = if self.partial.take(key, number, time_ns, &mut stream) {
             let room = MAX_OCTETS.saturating_sub(stream.len());
             stream.extend_from_slice(data.get(..room).unwrap_or(data));
             &stream
@@ -287,7 +288,7 @@ impl Inspector {
                 && StreamMessages(rest).first_octets() <= MAX_OCTETS;
             if is_kept {
                 let next = number.wrapping_add(captured);
-                self.hellos.keep(*key, next, rest, time_ns);
+                self.partial.keep(*key, next, rest, time_ns);
             } else {
                 messages = octets;
             }
@@ -343,11 +344,11 @@ impl Inspector {
         if host::begins(data) {
             return self.inspect_request(packet, data, segment_octets, time_ns, names);
         }
-        if !self.hellos.is_empty() {
+        if !self.partial.is_empty() {
             let mut stream = std::mem::take(&mut self.stream);
             let (key, number) = (&packet.key, packet.sequence_number);
             let found = self
-                .hellos
+                .partial
                 .take(key, number, time_ns, &mut stream)
                 .then(|| {
                     let room = MAX_OCTETS.saturating_sub(stream.len());
@@ -381,7 +382,7 @@ impl Inspector {
                 let captured = u32::try_from(segment_octets).unwrap_or(u32::MAX);
                 if captured == packet.payload_octets && stream.len() < MAX_OCTETS {
                     let next = packet.sequence_number.wrapping_add(captured);
-                    self.hellos.keep(packet.key, next, stream, time_ns);
+                    self.partial.keep(packet.key, next, stream, time_ns);
                 }
                 return None;
             }
@@ -412,9 +413,9 @@ impl Inspector {
             !is_complete && hello.octets <= MAX_OCTETS && captured == packet.payload_octets;
         if continues {
             let next = packet.sequence_number.wrapping_add(captured);
-            self.hellos.keep(packet.key, next, stream, time_ns);
+            self.partial.keep(packet.key, next, stream, time_ns);
         } else if !is_complete {
-            self.hellos.give_up();
+            self.partial.give_up();
         }
         let name = names.intern(hello.server_name?)?;
         if !continues {

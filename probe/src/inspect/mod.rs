@@ -4,10 +4,11 @@
 //! of the responder is what the client requests (TLS server name, HTTP host), else what it has
 //! resolved (DNS).
 //!
-//! * [`dns`]: questions, and addresses in a DNS response; [`dns_messages`]: the messages of a packet;
-//!   [`dns_stream`]: those of a TCP stream;
-//!   `dns_queries`: queries whose response is awaited; `multicast_dns`: names that are not those of DNS;
-//! * [`tls`]: the server name of a `ClientHello`, which [`hello_buffers`] assembles from segments;
+//! * [`dns`]: questions, and addresses in a DNS response; [`dns_messages`]: the messages of a
+//!   packet; [`dns_stream`]: those of a TCP stream; `dns_queries`: queries whose response is
+//!   awaited; `multicast_dns`: names that are not those of DNS;
+//! * [`tls`]: the server name of a `ClientHello`; [`partial_messages`]: messages that continue in
+//!   later segments;
 //! * [`quic`]: the `ClientHello` in Initial packets of QUIC;
 //! * [`http`]: the host of an HTTP/1 request; requests and responses, for `--http-metering`;
 //! * `proxy_header`: what a load balancer sends before TLS or HTTP;
@@ -24,12 +25,12 @@ pub mod dns;
 pub mod dns_messages;
 mod dns_queries;
 pub mod dns_stream;
-pub mod hello_buffers;
 pub mod http;
 pub mod inspector;
 mod multicast_dns;
 pub mod name_table;
 mod observed;
+pub mod partial_messages;
 mod proxy_header;
 pub mod quic;
 mod reader;

@@ -1,5 +1,6 @@
 //! Selects the datagrams that are compared. The kernel cannot recognize the first datagram of a
-//! conversation, so all of them arrive, and most belong to conversations of which enough were compared.
+//! conversation, so all of them arrive, and most belong to conversations of which enough were
+//! compared.
 
 use std::hash::BuildHasher as _;
 
@@ -14,8 +15,8 @@ const PAUSE_NS: u64 = 10_000_000_000;
 /// for conversations that send at a steady pace.
 const PERIOD_NS: u64 = 1_000_000_000;
 const PARTS: u64 = 32;
-/// Conversations that are remembered; a power of two. Another one in the same slot replaces them, and
-/// its datagrams are compared.
+/// Conversations that are remembered; a power of two. Another one in the same slot replaces them,
+/// and its datagrams are compared.
 const SLOTS: usize = 16_384;
 
 /// Conversations, each on one interface, whose datagrams were compared.

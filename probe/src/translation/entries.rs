@@ -1,5 +1,5 @@
-//! Entries in the order of their insertion. Each has a number, by which it is found and removed. Room is
-//! used again, so that a warm table does not allocate.
+//! Entries in the order of their insertion. Each has a number, by which it is found and removed.
+//! Room is used again, so that a warm table does not allocate.
 
 /// The end of the order.
 const NONE: u32 = u32::MAX;

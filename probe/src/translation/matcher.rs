@@ -6,8 +6,8 @@
 //! identification, and a source is translated only where packets leave an interface.
 //!
 //! A connection that enters the node from outside and leaves it to the outside, such as one to a
-//! `NodePort` whose pod is on another node, is *relayed*: both sides are traffic of their own, and no
-//! translation is learned.
+//! `NodePort` whose pod is on another node, is *relayed*: both sides are traffic of their own, and
+//! no translation is learned.
 
 use flowproto::FlowKey;
 
@@ -27,12 +27,13 @@ const SLOTS: usize = 4096;
 /// Compares first packets.
 #[derive(Debug, Default)]
 pub struct TranslationMatcher {
-    /// Empty until the first packet. Hardly any packet is like another one, so most read only these.
+    /// Empty until the first packet. Hardly any packet is like another one, so most read only
+    /// these.
     slots: Vec<Slot>,
     /// The connections of each slot.
     candidates: Vec<[Candidate; WAYS]>,
-    /// Their further sides. Kept apart because most connections are observed on one side. Empty until
-    /// the first connection that is observed twice.
+    /// Their further sides. Kept apart because most connections are observed on one side. Empty
+    /// until the first connection that is observed twice.
     further: Vec<[FurtherLegs; WAYS]>,
     counters: TranslationCounters,
 }
@@ -74,8 +75,8 @@ impl TranslationMatcher {
         self.counters
     }
 
-    /// Reads the slot of a packet, so that it is in the cache of the processor. The result has no meaning
-    /// but to keep the read.
+    /// Reads the slot of a packet, so that it is in the cache of the processor. The result has no
+    /// meaning but to keep the read.
     #[inline]
     #[must_use]
     pub fn touch(&self, packet: &FirstPacket) -> u64 {
@@ -181,7 +182,8 @@ impl Candidate {
         legs
     }
 
-    /// How well a packet continues this connection with these sides, 0 is best. `None` if it cannot.
+    /// How well a packet continues this connection with these sides, 0 is best. `None` if it
+    /// cannot.
     fn rank(&self, legs: &Legs, packet: &FirstPacket) -> Option<u8> {
         let (last, key) = (legs.translated(), packet.key);
         let has_same_source =

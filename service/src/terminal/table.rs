@@ -48,8 +48,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Orders the rows by a column: numbers from the largest to the smallest, texts by the alphabet.
-    /// `is_reversed` turns that round.
+    /// Orders the rows by a column: numbers from the largest to the smallest, texts by the
+    /// alphabet. `is_reversed` turns that round.
     pub fn sort(&mut self, column: usize, is_reversed: bool) {
         let is_number = self
             .columns
@@ -128,7 +128,8 @@ impl Table {
         columns.map(width).collect()
     }
 
-    /// Leaves out columns of numbers (`None`) until the texts have room for an IPv4 address with port.
+    /// Leaves out columns of numbers (`None`) until the texts have room for an IPv4 address with
+    /// port.
     fn leave_out(&self, widths: &mut [Option<usize>], width: usize, sorted: Option<usize>) {
         const READABLE: usize = "192.168.100.100:65535".len();
         let needed = |(width, column): (Option<usize>, &Column)| {
@@ -182,8 +183,8 @@ fn line_width(widths: impl Iterator<Item = usize>) -> usize {
         .saturating_sub(2)
 }
 
-/// At most `width` characters. `…` replaces those in the middle: names differ in their start or their
-/// end, and an address ends with the port.
+/// At most `width` characters. `…` replaces those in the middle: names differ in their start or
+/// their end, and an address ends with the port.
 fn cut(text: &str, width: usize) -> String {
     let count = text.chars().count();
     if count <= width {

@@ -1,5 +1,5 @@
-//! Generated files: the references in `docs/` from the code, the dashboards from `grafana/source/`. The
-//! committed files are up to date. `make docs` writes them.
+//! Generated files: the references in `docs/` from the code, the dashboards from `grafana/source/`.
+//! The committed files are up to date. `make docs` writes them.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 mod dashboards;

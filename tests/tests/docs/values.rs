@@ -5,8 +5,8 @@ use serde_json::Value;
 /// Maximum number of characters of a line.
 const WIDTH: usize = 100;
 
-/// The values with the description of each key above it. Other comments than those at the start of the
-/// file are replaced.
+/// The values with the description of each key above it. Other comments than those at the start of
+/// the file are replaced.
 pub(crate) fn commented(values: &str, schema: &str) -> String {
     let schema: Value = serde_json::from_str(schema).unwrap();
     let (head, body) = values.split_once("\n\n").expect("a comment at the start");

@@ -1,8 +1,8 @@
-//! Savefiles: the datagrams of a pcap or pcapng capture, or the Messages of an IPFIX file (RFC 5655). They may be
-//! compressed.
+//! Savefiles: the datagrams of a pcap or pcapng capture, or the Messages of an IPFIX file (RFC
+//! 5655). They may be compressed.
 //!
-//! The time is that of the packet, or the export time of the Message. A truncated or corrupt file is used up to the
-//! error, which is logged. Lengths are checked before memory is allocated.
+//! The time is that of the packet, or the export time of the Message. A truncated or corrupt file
+//! is used up to the error, which is logged. Lengths are checked before memory is allocated.
 
 mod capture;
 mod copies;
@@ -34,7 +34,8 @@ pub use replay::{for_each, replay};
 /// Octets of the header of an IPFIX Message.
 const MESSAGE_HEADER: usize = 16;
 
-/// Counts of captured frames. `frames` = `datagrams` + `joined` + Σ `skipped`, for captures at their end.
+/// Counts of captured frames. `frames` = `datagrams` + `joined` + Σ `skipped`, for captures at
+/// their end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SavefileCounts {
     /// Frames read.

@@ -106,8 +106,8 @@ impl FrameReader {
         Ok(())
     }
 
-    /// Hands out the payloads of an A-MSDU, and a frame without captured octets if any of them cannot be
-    /// read. False for other frames.
+    /// Hands out the payloads of an A-MSDU, and a frame without captured octets if any of them
+    /// cannot be read. False for other frames.
     #[cold]
     fn split(
         &mut self,

@@ -1,7 +1,7 @@
 //! Savefiles: the frames of a pcap or pcapng file, which may be compressed. `-` is standard input.
 //!
-//! The file is read by [`kipfix_savefile`] and not by libpcap, which stops at the second link type or snap length of
-//! a pcapng file, does not distinguish interfaces, and copies every frame twice.
+//! The file is read by [`kipfix_savefile`] and not by libpcap, which stops at the second link type
+//! or snap length of a pcapng file, does not distinguish interfaces, and copies every frame twice.
 
 mod error;
 mod frames;

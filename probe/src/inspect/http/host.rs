@@ -1,6 +1,6 @@
 //! The host of an HTTP/1 request (RFC 9112 §3.2).
 
-use crate::inspect::hello_buffers::MAX_OCTETS;
+use crate::inspect::partial_messages::MAX_OCTETS;
 
 /// Octets of a method. Registered ones have up to 17.
 const METHOD_OCTETS: std::ops::RangeInclusive<usize> = 3..=20;

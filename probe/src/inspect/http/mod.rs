@@ -1,7 +1,7 @@
 //! HTTP: the host of a request, and for `--http-metering` requests and responses.
 //!
-//! Both streams of a connection are followed from its handshake. The first octets decide between HTTP/1
-//! and HTTP/2.
+//! Both streams of a connection are followed from its handshake. The first octets decide between
+//! HTTP/1 and HTTP/2.
 //!
 //! * [`host`]: the host of an HTTP/1 request;
 //! * `segment`: segments of TCP;

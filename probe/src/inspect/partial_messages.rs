@@ -1,8 +1,8 @@
-//! Beginnings of `ClientHello`s, heads of HTTP requests and DNS messages that continue in later segments.
+//! Messages that continue in later segments: `ClientHello`s, heads of HTTP requests, DNS.
 //!
-//! Post-quantum keys make a hello longer than a segment, and clients send the lines of a head on their own.
-//! The segments are put together in order, as
-//! they are sent. One that is missing or comes too late ends the attempt.
+//! Post-quantum keys make a hello longer than a segment, and clients send the lines of a head on
+//! their own. The segments are put together in order, as they are sent. One that is missing or
+//! comes too late ends the attempt.
 
 use flowproto::FlowKey;
 
@@ -18,11 +18,11 @@ const MAX_GAP_NS: u64 = 5_000_000_000;
 
 /// Streams, each in the slot of the segment that is expected next.
 #[derive(Debug, Default)]
-pub struct HelloBuffers {
+pub struct PartialMessages {
     /// Empty until the first stream.
     slots: Vec<Stream>,
     used: usize,
-    incomplete: u64,
+    incomplete_hellos: u64,
 }
 
 /// The beginning of a stream.
@@ -42,23 +42,23 @@ impl Stream {
     }
 }
 
-impl HelloBuffers {
+impl PartialMessages {
     /// True if no stream is kept.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.used == 0
     }
 
-    /// Hellos that were given up before they were complete. Others are not counted: most heads that are given
-    /// up have no host.
+    /// Hellos that were given up before they were complete. Others are not counted: most heads that
+    /// are given up have no host.
     #[must_use]
-    pub const fn incomplete(&self) -> u64 {
-        self.incomplete
+    pub const fn incomplete_hellos(&self) -> u64 {
+        self.incomplete_hellos
     }
 
     /// Keeps the beginning of a stream, or more of it, until the segment that begins with
-    /// `next_sequence_number`. Replaces the stream that waits in the same slot, which is the same one
-    /// after a retransmission.
+    /// `next_sequence_number`. Replaces the stream that waits in the same slot, which is the same
+    /// one after a retransmission.
     pub fn keep(
         &mut self,
         key: FlowKey,
@@ -76,7 +76,7 @@ impl HelloBuffers {
             self.used = self.used.saturating_add(1);
         } else if stream.key != key || stream.next_sequence_number != next_sequence_number {
             let hellos = stream.hellos();
-            self.incomplete = self.incomplete.saturating_add(hellos);
+            self.incomplete_hellos = self.incomplete_hellos.saturating_add(hellos);
         }
         stream.key = key;
         stream.next_sequence_number = next_sequence_number;
@@ -109,7 +109,7 @@ impl HelloBuffers {
         self.used = self.used.saturating_sub(1);
         let is_late = time_ns.abs_diff(stream.time_ns) > MAX_GAP_NS;
         if is_late {
-            self.incomplete = self.incomplete.saturating_add(stream.hellos());
+            self.incomplete_hellos = self.incomplete_hellos.saturating_add(stream.hellos());
         }
         std::mem::swap(&mut stream.octets, taken);
         stream.octets.clear();
@@ -118,7 +118,7 @@ impl HelloBuffers {
 
     /// Counts a hello that was taken and cannot be completed.
     pub const fn give_up(&mut self) {
-        self.incomplete = self.incomplete.saturating_add(1);
+        self.incomplete_hellos = self.incomplete_hellos.saturating_add(1);
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_continued_by_its_next_segment_only() {
-        let mut buffers = HelloBuffers::default();
+        let mut buffers = PartialMessages::default();
         let mut taken = Vec::new();
         buffers.keep(key(1), 100, b"abc", SECOND);
         assert!(!buffers.take(&key(1), 101, SECOND, &mut taken));
@@ -156,30 +156,30 @@ mod tests {
         assert_eq!(taken, b"abc");
         assert!(buffers.is_empty());
         assert!(!buffers.take(&key(1), 100, SECOND, &mut taken));
-        assert_eq!(buffers.incomplete(), 0);
+        assert_eq!(buffers.incomplete_hellos(), 0);
     }
 
     #[test]
     fn late_and_replaced_hellos_are_counted() {
-        let mut buffers = HelloBuffers::default();
+        let mut buffers = PartialMessages::default();
         let mut taken = Vec::new();
         let hello = [22, 3, 1, 2, 0, 1];
         for (beginning, incomplete) in [(&b"GET /"[..], 0), (&hello, 1)] {
             buffers.keep(key(1), 100, beginning, SECOND);
             assert!(!buffers.take(&key(1), 100, 7 * SECOND, &mut taken));
-            assert_eq!(buffers.incomplete(), incomplete);
+            assert_eq!(buffers.incomplete_hellos(), incomplete);
         }
         // Retransmitted.
         buffers.keep(key(1), 100, b"a", SECOND);
         buffers.keep(key(1), 100, b"b", SECOND);
-        assert_eq!(buffers.incomplete(), 1);
+        assert_eq!(buffers.incomplete_hellos(), 1);
         assert!(buffers.take(&key(1), 100, SECOND, &mut taken));
         assert_eq!((taken.as_slice(), buffers.is_empty()), (&b"b"[..], true));
     }
 
     #[test]
     fn a_stream_is_cut_at_its_limit() {
-        let mut buffers = HelloBuffers::default();
+        let mut buffers = PartialMessages::default();
         let mut taken = Vec::new();
         let long = [b'x'; MAX_OCTETS + 1];
         buffers.keep(key(1), 100, &long, SECOND);
