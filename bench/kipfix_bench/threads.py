@@ -18,6 +18,8 @@ from .wire import Wire
 EXPORTERS = [2, 16]
 # How often the capture is sent.
 LOOPS = 4
+# A run of the collector takes this many times the records of its other runs: it must last.
+TIMES_RECORDS = 4
 # Packets per second: as many as the sender can.
 UNPACED = 10_000_000
 POLL_SECONDS = 0.01
@@ -34,10 +36,12 @@ def measure(options):
 
 
 def _measure_collector(exporters, options):
-    case = Case("threads", f"{exporters} exporters", unit="records", amount=options.records)
+    records = options.records * TIMES_RECORDS
+    case = Case("threads", f"{exporters} exporters", unit="records", amount=records)
     arguments = [*collector.SMALL.split(), "--exporters", exporters, "--seconds", 60]
+    measured = ["--no-wait", "--records", records]
     inventory = data.inventory(collector.SMALL)
-    run = lambda row: _run_collector(row, arguments, inventory, case, options)
+    run = lambda row: _run_collector(row, arguments, measured, inventory, case)
     return _results(case, "collector", options, run)
 
 
@@ -90,7 +94,7 @@ def _seconds_until_idle(process):
     return last_busy - start, cpu - first
 
 
-def _run_collector(row, arguments, inventory, case, options):
+def _run_collector(row, arguments, measured, inventory, case):
     with rows.folder() as folder:
         values = {
             "OUT": f"{folder}/out",
@@ -107,7 +111,7 @@ def _run_collector(row, arguments, inventory, case, options):
             first = tool(*blast, *warm_up)
             process.wait_until_idle()
             with _paused(process):
-                sent = tool(*blast, "--no-wait", "--records", options.records)
+                sent = tool(*blast, *measured)
             seconds, cpu = _seconds_until_idle(process)
             counted = scrape(values["HTTP"]).sum("kipfix_collector_records_total")
     case.expect(row, "records", counted, first["records"] + sent["records"])

@@ -126,6 +126,7 @@ fn a_value_that_is_not_one_is_refused_by_name() {
         ("collector.settings.preset={pods,podz}", "workloads"),
         ("collector.settings.preset=pods", "preset"),
         ("collector.settings.flow_log_format=xml", "json"),
+        ("collector.settings.read={export.pcap}", "read"),
     ] {
         let output = helm(&tools, &["template", "kipfix"], &[format!("--set={value}")]);
         let printed = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -86,9 +86,12 @@ pub(crate) fn values_schema(text: &str) -> String {
     text
 }
 
+/// The keys of settings, without those of a run over savefiles, which a pod has none of.
 fn keys(command: &Command) -> String {
+    const OF_SAVEFILES: [&str; 4] = ["read", "explain", "compare", "print_metrics"];
     let arguments = command.get_arguments();
-    let keys: BTreeSet<&str> = arguments.map(|a| a.get_id().as_str()).collect();
+    let keys = arguments.map(|argument| argument.get_id().as_str());
+    let keys: BTreeSet<&str> = keys.filter(|key| !OF_SAVEFILES.contains(key)).collect();
     json!(keys).to_string()
 }
 
