@@ -13,8 +13,9 @@ LARGE = "--pods 100000 --nodes 5000"
 
 # Every flow is seen before the measurement: its series exist, as they do in a cluster.
 WARM_UP_RECORDS = 100_000
-# Octets that may wait in the receiver's socket when it sets the pace.
-QUEUE = 64 << 10
+# Octets that may wait in the receiver's socket when it sets the pace. With the sender's batches, they
+# fit into the smallest receive buffer of the programs, the kernel's default of 208 KiB.
+QUEUE = 96 << 10
 # How long counts may take to appear in a scrape.
 SETTLE_SECONDS = 60
 
