@@ -229,7 +229,7 @@ def collector(cases):
 
 
 def threads(cases):
-    text = "\n## Two threads\n\nThe time to process what waits in receive buffers when the sender has ended.\n"
+    text = "\n## Two threads\n\nThe time to process full receive buffers after the sender has ended.\n"
     for case in cases:
         text += f"\n`{case['case']}`: {thousands(case['amount'])} {case['unit']}.\n\n"
         lines = []

@@ -1,4 +1,4 @@
-"""Speed-up with a second thread: the time to process what waits in receive buffers.
+"""Speed-up with a second thread: the time to process full receive buffers.
 
 A program is paused while everything is sent, so that the sender does not take its cores.
 """
