@@ -124,56 +124,78 @@ fn the_record_to_the_server_counts_queries_and_what_became_of_them() {
     assert_eq!(to_client.dns_query, None);
 }
 
+/// A message of a stream, with octets after its end.
+fn framed(message: &[u8], more: usize) -> Vec<u8> {
+    let length = u16::try_from(message.len() + more).unwrap();
+    [&length.to_be_bytes()[..], message, &vec![0; more]].concat()
+}
+
+/// A client that connects to the server with TCP, sends two queries and gets an answer to each, in
+/// segments. What is counted of queries, of answers, and of names that do not exist.
+fn counted_of_streams<'a>(
+    queries: impl IntoIterator<Item = &'a [u8]>,
+    answers: impl IntoIterator<Item = &'a [u8]>,
+) -> (u32, u32, u32, u32) {
+    let mut probe = Probe::new(true);
+    let client_sends = |numbers, flags, segment: &[u8]| {
+        let segment = tcp((40_000, 53), numbers, flags, segment);
+        ipv4(6, CLIENT, SERVER, &segment)
+    };
+    probe.packet(&client_sends((1, 0), SYN, &[]));
+    let mut number = 2;
+    for segment in queries {
+        probe.packet(&client_sends((number, 10), ACK, segment));
+        number += u32::try_from(segment.len()).unwrap();
+    }
+    let mut number = 2;
+    for segment in answers {
+        let segment_octets = u32::try_from(segment.len()).unwrap();
+        let segment = tcp((53, 40_000), (number, 60), ACK, segment);
+        probe.packet(&ipv4(6, SERVER, CLIENT, &segment));
+        number += segment_octets;
+    }
+    let records = probe.finish();
+    let mut to_server = records.iter().filter(|r| r.key.destination_port == 53);
+    let dns = &to_server.next().unwrap().dns;
+    (
+        dns.queries,
+        dns.no_error_responses,
+        dns.name_error_responses,
+        dns.unanswered_queries,
+    )
+}
+
 #[test]
 fn messages_in_several_segments_are_counted_once() {
-    let framed = |message: Vec<u8>| {
-        let length = u16::try_from(message.len()).unwrap();
-        [&length.to_be_bytes()[..], &message].concat()
-    };
-    let queries = [framed(query(5, NAME, 1)), framed(query(6, NAME, 28))].concat();
-    let answers = [framed(response(5, 0)), framed(response(6, 3))].concat();
+    let queries = [
+        framed(&query(5, NAME, 1), 0),
+        framed(&query(6, NAME, 28), 0),
+    ]
+    .concat();
+    let answers = [framed(&response(5, 0), 0), framed(&response(6, 3), 0)].concat();
     // The length on its own, a part of it, a part of the first message, parts of both.
     for size in [1, 2, 13, 20, 40, 100] {
-        let mut probe = Probe::new(true);
-        probe.packet(&ipv4(
-            6,
-            CLIENT,
-            SERVER,
-            &tcp((40_000, 53), (1, 0), SYN, &[]),
-        ));
-        for (from_client, stream) in [(true, &queries), (false, &answers)] {
-            let mut number = 2;
-            for part in stream.chunks(size) {
-                let packet = if from_client {
-                    ipv4(
-                        6,
-                        CLIENT,
-                        SERVER,
-                        &tcp((40_000, 53), (number, 10), ACK, part),
-                    )
-                } else {
-                    ipv4(
-                        6,
-                        SERVER,
-                        CLIENT,
-                        &tcp((53, 40_000), (number, 60), ACK, part),
-                    )
-                };
-                probe.packet(&packet);
-                number += u32::try_from(part.len()).unwrap();
-            }
-        }
-        let records = probe.finish();
-        let dns = records
-            .iter()
-            .find(|record| record.key.destination_port == 53);
-        let dns = &dns.unwrap().dns;
-        let counts = (
-            dns.queries,
-            dns.no_error_responses,
-            dns.name_error_responses,
-        );
-        assert_eq!((counts, dns.unanswered_queries), ((2, 1, 1), 0), "{size}");
+        let counted = counted_of_streams(queries.chunks(size), answers.chunks(size));
+        assert_eq!(counted, (2, 1, 1, 0), "{size}");
+    }
+}
+
+#[test]
+fn a_long_segment_that_completes_a_message_is_read_to_its_end() {
+    let queries = [
+        framed(&query(5, NAME, 1), 0),
+        framed(&query(6, NAME, 28), 0),
+    ]
+    .concat();
+    let answers = [framed(&response(5, 0), 3000), framed(&response(6, 3), 3000)].concat();
+    // The segment has more octets than a message that is kept can have, with the second message or
+    // a part of it.
+    for at in [answers.len(), 5000, 3200] {
+        let (segments, last) = answers.split_at(at);
+        let (first, second) = segments.split_at(100);
+        let answers = [first, second, last].into_iter().filter(|s| !s.is_empty());
+        let counted = counted_of_streams([&queries[..]], answers);
+        assert_eq!(counted, (2, 1, 1, 0), "{at}");
     }
 }
 

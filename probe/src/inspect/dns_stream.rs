@@ -10,9 +10,7 @@ impl<'a> StreamMessages<'a> {
     #[must_use]
     pub fn split(self) -> (&'a [u8], &'a [u8]) {
         let mut rest = self.0;
-        while let Some((length, after)) = rest.split_first_chunk::<2>()
-            && let Some(next) = after.get(usize::from(u16::from_be_bytes(*length))..)
-        {
+        while let Some(next) = rest.get(StreamMessages(rest).first_octets()..) {
             rest = next;
         }
         let whole = self.0.len().saturating_sub(rest.len());
@@ -34,11 +32,13 @@ impl<'a> Iterator for StreamMessages<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        let (length, rest) = self.0.split_first_chunk::<2>()?;
-        let length = usize::from(u16::from_be_bytes(*length));
-        let (message, rest) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        let first_octets = self.first_octets();
+        let (first, rest) = self
+            .0
+            .split_at_checked(first_octets)
+            .unwrap_or((self.0, &[]));
         self.0 = rest;
-        Some(message)
+        first.get(2..)
     }
 }
 

@@ -273,27 +273,29 @@ impl Inspector {
         names: &mut NameTable,
     ) -> Option<Observed> {
         let mut stream = std::mem::take(&mut self.stream);
-        let (key, number) = (&packet.key, packet.sequence_number);
-        let octets = if self.partial.take(key, number, time_ns, &mut stream) {
-            let room = MAX_OCTETS.saturating_sub(stream.len());
-            stream.extend_from_slice(data.get(..room).unwrap_or(data));
-            &stream
-        } else {
-            data
-        };
-        let (mut messages, rest) = StreamMessages(octets).split();
-        if !rest.is_empty() {
-            let captured = u32::try_from(data.len()).unwrap_or(u32::MAX);
-            let is_kept = captured == packet.payload_octets
-                && StreamMessages(rest).first_octets() <= MAX_OCTETS;
-            if is_kept {
-                let next = number.wrapping_add(captured);
-                self.partial.keep(*key, next, rest, time_ns);
-            } else {
-                messages = octets;
-            }
+        let (mut completed, mut rest) = (&[][..], data);
+        let beginning = self.partial.resume(packet, data, time_ns, &mut stream);
+        if let Some(beginning_octets) = beginning {
+            let missing = StreamMessages(&stream)
+                .first_octets()
+                .saturating_sub(beginning_octets);
+            (completed, rest) = match data.split_at_checked(missing) {
+                Some((_, rest)) => {
+                    stream.truncate(beginning_octets.saturating_add(missing));
+                    (&stream[..], rest)
+                }
+                None => (&[][..], &stream[..]),
+            };
         }
-        let observed = self.inspect_dns(packet, StreamMessages(messages), time_ns, names);
+        let (mut whole, partial) = StreamMessages(rest).split();
+        let is_kept = partial.is_empty()
+            || StreamMessages(partial).first_octets() <= MAX_OCTETS
+                && self.partial.suspend(packet, data.len(), partial, time_ns);
+        if !is_kept {
+            whole = rest;
+        }
+        let messages = StreamMessages(completed).chain(StreamMessages(whole));
+        let observed = self.inspect_dns(packet, messages, time_ns, names);
         self.stream = stream;
         observed
     }
@@ -344,27 +346,20 @@ impl Inspector {
         if host::begins(data) {
             return self.inspect_request(packet, data, segment_octets, time_ns, names);
         }
-        if !self.partial.is_empty() {
-            let mut stream = std::mem::take(&mut self.stream);
-            let (key, number) = (&packet.key, packet.sequence_number);
-            let found = self
-                .partial
-                .take(key, number, time_ns, &mut stream)
-                .then(|| {
-                    let room = MAX_OCTETS.saturating_sub(stream.len());
-                    stream.extend_from_slice(data.get(..room).unwrap_or(data));
-                    if tls::begins(&stream) {
-                        self.inspect_hello(packet, &stream, segment_octets, time_ns, names)
-                    } else {
-                        self.inspect_request(packet, &stream, segment_octets, time_ns, names)
-                    }
-                });
-            self.stream = stream;
-            if let Some(found) = found {
-                return found;
-            }
+        if self.partial.is_empty() {
+            return None;
         }
-        None
+        let mut stream = std::mem::take(&mut self.stream);
+        let beginning = self.partial.resume(packet, data, time_ns, &mut stream);
+        let name = beginning.and_then(|_| {
+            if tls::begins(&stream) {
+                self.inspect_hello(packet, &stream, segment_octets, time_ns, names)
+            } else {
+                self.inspect_request(packet, &stream, segment_octets, time_ns, names)
+            }
+        });
+        self.stream = stream;
+        name
     }
 
     /// Inspects a stream that begins with a request and ends with the captured octets of a segment.
@@ -379,10 +374,9 @@ impl Inspector {
         let name = match host::host(stream) {
             RequestHost::Named(name) => name,
             RequestHost::Continues => {
-                let captured = u32::try_from(segment_octets).unwrap_or(u32::MAX);
-                if captured == packet.payload_octets && stream.len() < MAX_OCTETS {
-                    let next = packet.sequence_number.wrapping_add(captured);
-                    self.partial.keep(packet.key, next, stream, time_ns);
+                if stream.len() < MAX_OCTETS {
+                    self.partial
+                        .suspend(packet, segment_octets, stream, time_ns);
                 }
                 return None;
             }
@@ -408,13 +402,12 @@ impl Inspector {
     ) -> Option<ObservedName> {
         let hello = tls::read(stream, &mut self.message)?;
         let is_complete = hello.octets <= stream.len();
-        let captured = u32::try_from(segment_octets).unwrap_or(u32::MAX);
-        let continues =
-            !is_complete && hello.octets <= MAX_OCTETS && captured == packet.payload_octets;
-        if continues {
-            let next = packet.sequence_number.wrapping_add(captured);
-            self.partial.keep(packet.key, next, stream, time_ns);
-        } else if !is_complete {
+        let continues = !is_complete
+            && hello.octets <= MAX_OCTETS
+            && self
+                .partial
+                .suspend(packet, segment_octets, stream, time_ns);
+        if !is_complete && !continues {
             self.partial.give_up();
         }
         let name = names.intern(hello.server_name?)?;

@@ -7,7 +7,7 @@
 use flowproto::FlowKey;
 
 use super::tls;
-use crate::decode::mix;
+use crate::decode::{PacketInfo, mix};
 
 /// Streams that are kept at the same time. A power of two.
 const SLOTS: usize = 256;
@@ -59,13 +59,7 @@ impl PartialMessages {
     /// Keeps the beginning of a stream, or more of it, until the segment that begins with
     /// `next_sequence_number`. Replaces the stream that waits in the same slot, which is the same
     /// one after a retransmission.
-    pub fn keep(
-        &mut self,
-        key: FlowKey,
-        next_sequence_number: u32,
-        beginning: &[u8],
-        time_ns: u64,
-    ) {
+    fn keep(&mut self, key: FlowKey, next_sequence_number: u32, beginning: &[u8], time_ns: u64) {
         if self.slots.is_empty() {
             self.slots.resize_with(SLOTS, Stream::default);
         }
@@ -87,9 +81,46 @@ impl PartialMessages {
         stream.octets.extend_from_slice(beginning);
     }
 
+    /// Keeps a message until the segment after that of `packet`, which ends with it. False if the
+    /// segment has octets that were not captured.
+    pub fn suspend(
+        &mut self,
+        packet: &PacketInfo,
+        segment_octets: usize,
+        message: &[u8],
+        time_ns: u64,
+    ) -> bool {
+        let captured = u32::try_from(segment_octets).unwrap_or(u32::MAX);
+        let is_whole = captured == packet.payload_octets;
+        if is_whole {
+            let next = packet.sequence_number.wrapping_add(captured);
+            self.keep(packet.key, next, message, time_ns);
+        }
+        is_whole
+    }
+
+    /// Takes the message that the segment of `packet` continues into `message`, whose room is used
+    /// again, and appends the segment, up to `MAX_OCTETS`. Returns the octets before it; `None` if
+    /// there is no such message.
+    pub fn resume(
+        &mut self,
+        packet: &PacketInfo,
+        segment: &[u8],
+        time_ns: u64,
+        message: &mut Vec<u8>,
+    ) -> Option<usize> {
+        if !self.take(&packet.key, packet.sequence_number, time_ns, message) {
+            return None;
+        }
+        let beginning_octets = message.len();
+        let room = MAX_OCTETS.saturating_sub(beginning_octets);
+        message.extend_from_slice(segment.get(..room).unwrap_or(segment));
+        Some(beginning_octets)
+    }
+
     /// Takes the stream that a segment continues into `taken`, whose room is used again. False if
     /// there is none.
-    pub fn take(
+    fn take(
         &mut self,
         key: &FlowKey,
         sequence_number: u32,
