@@ -70,26 +70,16 @@ def _measure_stream(name, options, pace):
 
 def _run(row, warm_up, measured, inventory, case):
     with rows.folder() as folder:
-        values = {
-            "OUT": f"{folder}/out",
-            "INVENTORY": inventory,
-            "PORT": free_port("udp"),
-            "HTTP": free_port("tcp"),
-        }
-        os.mkdir(values["OUT"])
+        values = values_of(folder, inventory)
         process, _ = row.start(values)
-        try:
-            ready = lambda: is_bound(values["PORT"]) or not process.is_running()
-            eventually(ready, 60, "the socket is bound")
+        with process:
+            wait_until_bound(process, values)
             is_scraped = row.result == "scrape"
             first, _ = _send(process, values, warm_up, is_scraped)
             sent, used = _send(process, values, measured, is_scraped)
             total = {what: first[what] + sent[what] for what in ("records", "packets", "octets")}
             got = _settled(values["HTTP"], total) if is_scraped else {}
             checked = process.cpu()
-        except BaseException:
-            process.stop()
-            raise
         end = process.stop()
         if end["exit_code"] != 0 or end["killed"]:
             raise Failed(f"exit code {end['exit_code']}: {process.output()[-300:]}")
@@ -111,6 +101,24 @@ def _run(row, warm_up, measured, inventory, case):
         "peak_rss": end["peak_rss"],
         "lost": total["records"] - got["records"] if got else None,
     }
+
+
+def values_of(folder, inventory):
+    """The values of a collector's command; makes its folder for output."""
+    out = f"{folder}/out"
+    os.mkdir(out)
+    return {
+        "OUT": out,
+        "INVENTORY": inventory,
+        "PORT": free_port("udp"),
+        "HTTP": free_port("tcp"),
+    }
+
+
+def wait_until_bound(process, values):
+    """Waits until a collector has its socket, or has ended."""
+    ready = lambda: is_bound(values["PORT"]) or not process.is_running()
+    eventually(ready, 60, "the socket is bound")
 
 
 def _send(process, values, arguments, is_scraped):

@@ -113,7 +113,7 @@ def _run(row, wire, capture, loops, pps, group, link, case):
                 sink = Sink(namespace=wire.receiver)
                 values["PORT"] = sink.port
             process, values = row.start(values, namespace=wire.receiver)
-            try:
+            with process:
                 time.sleep(START_SECONDS)
                 if not process.is_running():
                     raise Failed(process.output()[-300:])
@@ -145,9 +145,6 @@ def _run(row, wire, capture, loops, pps, group, link, case):
                     end = process.wait()
                 else:
                     end = process.stop()
-            except BaseException:
-                process.stop()
-                raise
             packets, octets = _counts(row, sink, values["OUT"], process)
         finally:
             if sink:

@@ -38,6 +38,14 @@ class Measured:
                 stderr=output,
             )
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, failure, *_):
+        """Ends the command if something has failed."""
+        if failure is not None:
+            self.stop()
+
     def is_running(self):
         return self._process.poll() is None
 

@@ -10,7 +10,7 @@ import time
 
 from . import collector, data, places, rows
 from .case import Case
-from .process import Sink, eventually, free_port, is_bound, tool
+from .process import Sink, eventually, tool
 from .scrape import scrape
 from .wire import Wire
 
@@ -60,16 +60,6 @@ def _results(case, daemon, options, run):
 
 
 @contextlib.contextmanager
-def _started(row, values, namespace=None):
-    """A program that runs; it is stopped at the end, also if something fails."""
-    process, _ = row.start(values, namespace=namespace)
-    try:
-        yield process
-    finally:
-        process.stop()
-
-
-@contextlib.contextmanager
 def _paused(process):
     pids = process.pids()
     for pid in pids:
@@ -96,15 +86,10 @@ def _seconds_until_idle(process):
 
 def _run_collector(row, arguments, measured, inventory, case):
     with rows.folder() as folder:
-        values = {
-            "OUT": f"{folder}/out",
-            "INVENTORY": inventory,
-            "PORT": free_port("udp"),
-            "HTTP": free_port("tcp"),
-        }
-        os.mkdir(values["OUT"])
-        with _started(row, values) as process:
-            eventually(lambda: is_bound(values["PORT"]), 60, "the socket is bound")
+        values = collector.values_of(folder, inventory)
+        process, _ = row.start(values)
+        with process:
+            collector.wait_until_bound(process, values)
             blast = ["blast", "--to", f"127.0.0.1:{values['PORT']}", *arguments]
             # Series and sessions exist, and exporters have their workers.
             warm_up = ["--closed-loop", collector.QUEUE, "--records", collector.WARM_UP_RECORDS]
@@ -114,6 +99,7 @@ def _run_collector(row, arguments, measured, inventory, case):
                 sent = tool(*blast, *measured)
             seconds, cpu = _seconds_until_idle(process)
             counted = scrape(values["HTTP"]).sum("kipfix_collector_records_total")
+        process.stop()
     case.expect(row, "records", counted, first["records"] + sent["records"])
     return {"wall_s": seconds, "cpu_s": cpu}
 
@@ -124,7 +110,8 @@ def _run_probe(row, wire, capture, case):
         try:
             values = {"IF": "rx0", "OUT": f"{folder}/out", "PORT": sink.port}
             os.mkdir(values["OUT"])
-            with _started(row, values, wire.receiver) as process:
+            process, _ = row.start(values, namespace=wire.receiver)
+            with process:
                 started = lambda: "probe started" in process.output()
                 eventually(started, 60, "the probe captures")
                 before = wire.passed()
@@ -132,6 +119,7 @@ def _run_probe(row, wire, capture, case):
                     wire.send(capture.path, UNPACED, LOOPS)
                 seconds, cpu = _seconds_until_idle(process)
                 delivered = wire.passed() - before
+            process.stop()
             time.sleep(0.2)
             packets = sink.totals()["packets"]
         finally:
