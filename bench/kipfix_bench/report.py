@@ -249,9 +249,9 @@ def threads(cases):
 
 
 def scrape(cases):
-    text = f"\n## Scrape of {thousands(cases[0]['series'])} series\n"
+    text = "\n## Scrape\n"
     for case in cases:
-        text += f"\n{case['case']}:\n\n"
+        text += f"\n{case['case']}, {thousands(case['series'])} series:\n\n"
         subject, lines = by_role(case, "subject"), []
         for row in case["rows"]:
             cpu = middle(row, "cpu_s")
