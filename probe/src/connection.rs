@@ -118,6 +118,7 @@ impl Connection {
             initiator: match packet.signal {
                 Signal::Open | Signal::Query => Some(source),
                 Signal::Accept => Some(source.opposite()),
+                Signal::Answer if is_start_observed => Some(source.opposite()),
                 Signal::None if is_by_order => Some(source),
                 _ => None,
             },
@@ -224,7 +225,7 @@ impl Connection {
     #[inline]
     pub fn advance(&mut self, packet: &PacketInfo, source: Side) {
         match packet.signal {
-            Signal::None | Signal::Query | Signal::Continuation => {}
+            Signal::None | Signal::Query | Signal::Continuation | Signal::Answer => {}
             Signal::Finish => self.ends.of_mut(source).finished = true,
             Signal::Abort => {
                 if !self.is_over() && self.is_own_reset(packet, source) {

@@ -205,6 +205,44 @@ fn icmp_answers_and_errors_begin_nothing() {
 }
 
 #[test]
+fn a_datagram_that_says_that_it_is_an_answer_begins_nothing() {
+    const ANSWER: [u8; 12] = [0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+    const QUESTION: [u8; 12] = [0, 7, 0x01, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for (port, answer, question) in [
+        (53, ANSWER, QUESTION),
+        (67, [2; 12], [1; 12]),
+        (123, [0x24; 12], [0x23; 12]),
+    ] {
+        let answer = udp(port, 40000, &answer);
+        let question = udp(40000, port, &question);
+        let mut meter = Meter::new(cache_settings());
+        meter.packet(0, REVERSE, 17, &answer);
+        let first = (port, ReverseInitiator);
+        assert_eq!(initiators(meter), [first]);
+        // Both were read in the wrong order.
+        let mut meter = Meter::new(cache_settings());
+        meter.packet(1, REVERSE, 17, &answer);
+        meter.packet(0, FORWARD, 17, &question);
+        let records = meter.finish();
+        let connections = records.iter().map(|r| r.new_connection_delta_count);
+        assert!(connections.eq([Some(1), Some(0)]), "{port}");
+        // The question may have been sent before the capture.
+        let mut meter = Meter::just_started(cache_settings());
+        meter.packet(0, REVERSE, 17, &answer);
+        meter.packet(100, FORWARD, 17, &question);
+        assert_eq!(
+            initiators(meter),
+            [(port, Arbitrary), (40000, Arbitrary)],
+            "{port}"
+        );
+    }
+    // A server that asks another one.
+    let mut meter = Meter::new(cache_settings());
+    meter.packet(0, REVERSE, 17, &udp(53, 53, &QUESTION));
+    assert_eq!(initiators(meter), [(53, Initiator)]);
+}
+
+#[test]
 fn later_fragments_begin_nothing() {
     let mut meter = Meter::new(cache_settings());
     let later = ipv4_fragment(17, SERVER, CLIENT, 77, 185, &[0; 800]);

@@ -112,6 +112,8 @@ pub enum Signal {
     Query,
     /// Cannot be the first packet: a later fragment, an ICMP answer or error.
     Continuation,
+    /// Answers what its receiver has asked: a response of DNS and the like.
+    Answer,
     /// Requests a connection: SYN without ACK, INIT.
     Open,
     /// Accepts a connection: SYN with ACK, INIT ACK.

@@ -25,6 +25,7 @@ pub(super) fn read(header: &Header<'_>, info: &mut PacketInfo) {
         }
         UDP => {
             ports(header.payload, info);
+            info.signal = datagram(header.payload, info.key.source_port);
             segmentable(header, UDP_HEADER, info);
         }
         UDP_LITE | DCCP => ports(header.payload, info),
@@ -49,6 +50,23 @@ pub(super) fn read(header: &Header<'_>, info: &mut PacketInfo) {
 fn segmentable(header: &Header<'_>, transport_header: u32, info: &mut PacketInfo) {
     info.header_octets = header.header_octets.saturating_add(transport_header);
     info.payload_octets = header.octets.saturating_sub(info.header_octets);
+}
+
+/// The meaning of a UDP datagram from a port whose protocol tells answers apart: the bit QR of DNS
+/// (RFC 1035 §4.1.1), the operation of DHCP (RFC 2131 §2), the mode of NTP (RFC 5905 §7.3).
+#[inline(always)]
+fn datagram(octets: &[u8], source_port: u16) -> Signal {
+    let is_answer = match (source_port, octets) {
+        (53, [_, _, _, _, _, _, _, _, _, _, flags, ..]) => flags & 0x80 != 0,
+        (67, [_, _, _, _, _, _, _, _, operation, ..]) => *operation == 2,
+        (123, [_, _, _, _, _, _, _, _, flags, ..]) => flags & 7 == 4,
+        _ => false,
+    };
+    if is_answer {
+        Signal::Answer
+    } else {
+        Signal::None
+    }
 }
 
 /// The meaning of an ICMP message by its type (IANA registries of ICMP and ICMPv6 types).

@@ -26,7 +26,9 @@ impl PacketIdentity {
                 (u64::from(number), Some(number))
             }
             // A later fragment has no ports.
-            (UDP, Signal::None) if packet.key.source_port != 0 => (packet.contents.hash, None),
+            (UDP, Signal::None | Signal::Answer) if packet.key.source_port != 0 => {
+                (packet.contents.hash, None)
+            }
             _ => return None,
         };
         let protocol = u64::from(packet.key.protocol_identifier);
