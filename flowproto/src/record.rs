@@ -259,9 +259,8 @@ impl FlowRecord {
     }
 
     /// The duration of its connections since the last record that had one, milliseconds: 32473:15,
-    /// else
-    /// 279. 0 for a connection that has ended and has neither, `None` for others without a
-    ///      duration.
+    /// else 279. 0 for a connection that has ended and has neither, `None` for others without a
+    /// duration.
     #[must_use]
     pub fn connection_milliseconds(&self) -> Option<u64> {
         let seconds = self.connection_sum_duration_seconds.unwrap_or_default();

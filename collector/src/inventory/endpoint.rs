@@ -46,8 +46,7 @@ impl EndpointId {
     }
 }
 
-/// Identifies a node: a position in the node table of
-/// [`IndexSnapshot`](super::IndexSnapshot).
+/// Identifies a node: a position in the node table of [`IndexSnapshot`](super::IndexSnapshot).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NodeId(pub u32);
 

@@ -52,8 +52,7 @@ impl Measures {
     }
 
     /// The counters of a record's traffic. `sampling` replaces the one that the record has.
-    /// `connections` as for
-    /// [`Self::forward`].
+    /// `connections` as for [`Self::forward`].
     #[inline]
     pub(super) fn of_traffic(record: &TrafficRecord, connections: u64) -> Self {
         let counted = record.new_connection_delta_count.map(u64::from);

@@ -2,10 +2,10 @@
 //!
 //! Such a record is not made into a [`Flow`](super::Flow) and does not pass the stages one by one.
 //! It is resolved, decided and counted at once, by the same rules: both endpoints come from the
-//! cache, and the decision is
-//! [`Decider::decide_packets`](super::decide::Decider). If anything about it is not plain, it takes the way of all other
-//! records: an endpoint that is not in the cache, is not certain or depends on the time or port; a
-//! decision that has to wait; a record that a sink needs as it was received.
+//! cache, and the decision is [`Decider::decide_packets`](super::decide::Decider). If anything
+//! about it is not plain, it takes the way of all other records: an endpoint that is not in the
+//! cache, is not certain or depends on the time or port; a decision that has to wait; a record that
+//! a sink needs as it was received.
 
 use flowproto::TrafficRecord;
 

@@ -33,8 +33,7 @@ pub trait Ingest: Send {
     fn datagram(&mut self, exporter: SocketAddr, octets: &[u8], now: Now);
 
     /// Takes an IPFIX Message of a connection. `connection` is a number that is never 0 and never
-    /// used again after
-    /// [`Self::close`].
+    /// used again after [`Self::close`].
     ///
     /// # Errors
     /// The Message is malformed, so the connection must be closed (RFC 7011 §10.4).

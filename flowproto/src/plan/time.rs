@@ -16,8 +16,7 @@ const MAX_AGE_OF_START: u32 = 86_400_000;
 const FIRST_FLOW: u64 = 631_152_000_000;
 
 /// A start or end of a flow, in the unit of its slot, as milliseconds since the epoch. `init` as
-/// for
-/// [`up_time_to_epoch`].
+/// for [`up_time_to_epoch`].
 #[inline(always)]
 pub(super) fn to_epoch(
     slot: Slot,

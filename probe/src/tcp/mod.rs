@@ -1,7 +1,6 @@
 //! Health of TCP connections: retransmissions, reordering, duplicate acknowledgments, closed
 //! windows and round-trip times, from the headers of both directions. Used by [`crate::cache`],
-//! which keeps one
-//! [`TcpState`] per conversation.
+//! which keeps one [`TcpState`] per conversation.
 //!
 //! A segment below the highest sequence number of its stream was either sent again or overtaken by
 //! a later one. What was lost takes a round trip to be requested and sent again, so a segment that

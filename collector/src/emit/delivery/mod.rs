@@ -23,7 +23,6 @@ pub use stream::{ConnectError, Stream, TransportSettings};
 /// Delivers chunks to an engine.
 pub trait Client: Send + 'static {
     /// Delivers all records of a chunk. Each of them is reported to `progress` once, unless it is
-    /// left over when
-    /// [`Progress::must_stop`] becomes true.
+    /// left over when [`Progress::must_stop`] becomes true.
     fn deliver(&mut self, chunk: &Chunk, progress: &mut Progress);
 }
