@@ -226,6 +226,13 @@ fn a_good_message_reads_at_a_glance() {
 }
 
 #[test]
+fn the_summary_of_nothing_judges_nothing() {
+    let summary = Dump::new().summary();
+    assert!(summary.starts_with("Summary: 0 datagrams"), "{summary}");
+    assert!(!summary.contains("No problem"), "{summary}");
+}
+
+#[test]
 fn the_summary_counts_by_problem_and_exporter() {
     let mut dump = Dump::new();
     dump.add(&counts(0, &[5, 6]))

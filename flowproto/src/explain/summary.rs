@@ -144,7 +144,9 @@ impl Summary {
         }
         write_sampling(domains, out);
         if self.broken_rules.is_empty() {
-            out.extend_from_slice(b"\n  No problem found.\n");
+            if self.datagrams > 0 {
+                out.extend_from_slice(b"\n  No problem found.\n");
+            }
             return;
         }
         drop(writeln!(
