@@ -8,10 +8,10 @@
 # Input: captures of 3 and of 1000 UDP packets, with a refresh time of 60 seconds and of 1 second.
 # Expected: 3 and 1000 packets twice. Seen: so with 60 seconds; with 1 second 6 and 26. A plugin writes in
 #   a process of its own, which shares the open savefile; when it ends, the C library sets the
-#   position of the file back to the end of the file header, and pmacctd reads on from there.
-#   pmacctd 1.7.8-4 does the same.
-# Why care: counters of a capture are too high or too low with no error, if it takes longer to read
-#   than the refresh time, which is a minute by default.
+#   position of the file back by the 4072 octets that this process has buffered but not read, and
+#   pmacctd reads on from there. pmacctd 1.7.8-4 does the same.
+# Why care: packets count twice, or those after the write are missing, with no error. The refresh time
+#   has to be longer than the run; it is a minute by default.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 debian_packages pmacct=1.7.7-1+b1
