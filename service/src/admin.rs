@@ -87,6 +87,8 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::{Duration, Instant};
 
+    use socket2::{Domain, Socket, Type};
+
     use super::*;
     use crate::exposition::{CHUNK_OCTETS, Written};
     use crate::metric_maker::MetricMaker;
@@ -111,6 +113,13 @@ mod tests {
         fn with_chunks(
             metrics: impl Fn(Format) -> Box<dyn Chunks> + Send + Sync + 'static,
         ) -> Self {
+            Self::with_routes(metrics, Router::new())
+        }
+
+        fn with_routes(
+            metrics: impl Fn(Format) -> Box<dyn Chunks> + Send + Sync + 'static,
+            routes: Router,
+        ) -> Self {
             let stuck = Arc::new(AtomicBool::new(false));
             let seen = stuck.clone();
             let readiness = move || Readiness {
@@ -126,7 +135,11 @@ mod tests {
             let stop = Stop::new().unwrap();
             let counters = HttpMetrics::new(&MetricMaker::new("test")).unwrap();
             let thread = listener
-                .serve(router(metrics, readiness), counters, stop.clone())
+                .serve(
+                    router(metrics, readiness).merge(routes),
+                    counters,
+                    stop.clone(),
+                )
                 .unwrap();
             Self {
                 address,
@@ -341,6 +354,56 @@ mod tests {
             }
         }
         assert_eq!((answer.0.as_str(), answer.1.len()), ("200", 30_000_000));
+    }
+
+    /// Sends a request and reads its response up to `end`.
+    fn request(stream: &mut TcpStream, path: &str, end: &str) {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut response = Vec::new();
+        while !response.ends_with(end.as_bytes()) {
+            let mut octet = [0];
+            stream.read_exact(&mut octet).unwrap();
+            response.extend(octet);
+        }
+    }
+
+    /// Takes all slots by connections that have sent a request.
+    fn take_all_slots(served: &Served, path: &str, end: &str) -> Vec<TcpStream> {
+        let connect = |_| {
+            let mut stream = served.connect();
+            request(&mut stream, path, end);
+            stream
+        };
+        (0..listener::MAX_CONNECTIONS).map(connect).collect()
+    }
+
+    #[test]
+    fn connections_that_are_kept_open_after_a_request_make_room_for_others() {
+        let served = Served::new();
+        let mut open = take_all_slots(&served, "/livez", "ok\n");
+        for _ in 0..3 {
+            assert_eq!(served.text("GET /livez", "").0, "200");
+        }
+        // The one that was idle for longest is closed, the others still answer.
+        assert_eq!(open[0].read(&mut [0; 100]).unwrap_or_default(), 0);
+        request(open.last_mut().unwrap(), "/livez", "ok\n");
+    }
+
+    #[test]
+    fn unread_responses_of_one_address_make_room_for_others() {
+        let large = Router::new().route("/large", get(async || vec![b'#'; 30_000_000]));
+        let served = Served::with_routes(|_| Box::new(Written::default()), large);
+        let _unread = take_all_slots(&served, "/large", "\r\n\r\n");
+        let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let address: SocketAddr = "127.0.0.2:0".parse().unwrap();
+        other.bind(&address.into()).unwrap();
+        other.connect(&served.address.into()).unwrap();
+        let mut other = TcpStream::from(other);
+        other
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        request(&mut other, "/livez", "ok\n");
     }
 
     #[test]

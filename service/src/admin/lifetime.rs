@@ -1,16 +1,22 @@
 //! What the requests of a connection share: how long it lives, and the certificate of its client.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use http_body::{Frame, SizeHint};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Notify;
 
-use super::slots::FirstRequest;
+use super::slots::{self, Requests};
 use super::transport::ClientCertificate;
 
 /// The lifetime of a connection. Each request has it as an extension.
@@ -51,7 +57,7 @@ pub(super) struct ConnectionService {
     routes: TowerToHyperService<Router>,
     lifetime: ConnectionLifetime,
     certificate: ClientCertificate,
-    first_request: Arc<FirstRequest>,
+    requests: Requests,
 }
 
 impl ConnectionService {
@@ -59,28 +65,59 @@ impl ConnectionService {
         routes: Router,
         lifetime: ConnectionLifetime,
         certificate: ClientCertificate,
-        first_request: Arc<FirstRequest>,
+        requests: Requests,
     ) -> Self {
         Self {
             routes: TowerToHyperService::new(routes),
             lifetime,
             certificate,
-            first_request,
+            requests,
         }
     }
 }
 
-type Routes = TowerToHyperService<Router>;
-
 impl Service<Request<Incoming>> for ConnectionService {
-    type Response = <Routes as Service<Request<Incoming>>>::Response;
-    type Error = <Routes as Service<Request<Incoming>>>::Error;
-    type Future = <Routes as Service<Request<Incoming>>>::Future;
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        self.first_request.arrived();
+        let in_progress = self.requests.begin();
         request.extensions_mut().insert(self.lifetime.clone());
         request.extensions_mut().insert(self.certificate);
-        self.routes.call(request)
+        let response = self.routes.call(request);
+        Box::pin(async {
+            let response = response.await?;
+            Ok(response.map(|body| Answer {
+                body,
+                _in_progress: in_progress,
+            }))
+        })
+    }
+}
+
+/// The body of a response. Its request is in progress until it is sent.
+pub(super) struct Answer {
+    body: Body,
+    _in_progress: slots::Request,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -28,9 +28,9 @@ use crate::exit::{BadSettings, Failure};
 use crate::signals::Stop;
 use crate::tls::{Certificates, ClientCertificates, TlsFiles};
 
-/// Maximum number of connections. A further one displaces the oldest one without a request, or
-/// waits.
-const MAX_CONNECTIONS: usize = 64;
+/// Maximum number of connections. A further one displaces one without a request in progress, or one
+/// of an address with more than its share, or waits.
+pub(super) const MAX_CONNECTIONS: usize = 64;
 /// Maximum time for a TLS handshake, and for the head of a request with the idle time before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time for which a client does not read its response.
@@ -186,7 +186,7 @@ impl Served {
     fn on_refused(&self, reason: Refusal) {
         tracing::debug!(
             reason = <&str>::from(reason),
-            "admin connection closed before its first request"
+            "admin connection refused or displaced"
         );
         self.metrics.on_refused(reason);
     }
@@ -198,7 +198,9 @@ async fn accept(socket: &tokio::net::TcpListener, served: &Served) {
         let next = async {
             let stream = timeout(CERTIFICATES_INTERVAL, socket.accept()).await;
             match stream {
-                Ok(Ok((stream, _))) => Some(Ok((stream, slots.acquire().await))),
+                Ok(Ok((stream, peer))) => {
+                    Some(Ok((stream, slots.acquire(peer.ip().to_canonical()).await)))
+                }
                 Ok(Err(error)) => Some(Err(error)),
                 Err(_) => None,
             }
@@ -250,7 +252,7 @@ async fn serve_connection(stream: TcpStream, slot: Slot, served: Served) {
         served.router.clone(),
         lifetime.clone(),
         certificate,
-        slot.first_request(),
+        slot.requests(),
     );
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

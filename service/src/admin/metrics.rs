@@ -24,8 +24,9 @@ impl HttpMetrics {
     pub fn new(make: &MetricMaker) -> prometheus::Result<Self> {
         let refused = make.counter_by(
             "http_connections_refused_total",
-            "Connections of the HTTP port that were closed before their first request: plain_http (a \
-             request without TLS), displaced (all slots were in use), or a failed handshake.",
+            "Connections of the HTTP port that were closed by the server: plain_http (a request without \
+             TLS), a failed handshake, or displaced (all slots were in use, and this one had no \
+             request in progress, or its address more than its share).",
             "reason",
         )?;
         let loads = make.counters(

@@ -1,54 +1,130 @@
 //! The connections that a listener serves at the same time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::sync::lock;
 
-/// Slots for connections. When none is free, the oldest connection without a request is displaced
-/// by a new one, so clients that send nothing cannot keep others out.
+/// Slots for connections. When none is free, a new connection displaces one that has no request in
+/// progress, otherwise one of an address that has more than its share. So clients that send
+/// nothing, that keep connections open, or that read slowly cannot keep others out.
 #[derive(Clone, Debug)]
 pub(super) struct Slots {
     free: Arc<Semaphore>,
-    new: Arc<Mutex<NewConnections>>,
+    open: Arc<Open>,
 }
 
-/// Connections without a request, by their number.
+/// The open connections.
 #[derive(Debug, Default)]
-struct NewConnections {
+struct Open {
+    connections: Mutex<Connections>,
+    /// Notifies a connection that waits for a slot of one that could be displaced.
+    idle: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    /// Number of the next connection, or of the next change of one.
     next: u64,
-    displaced: BTreeMap<u64, Arc<Notify>>,
+    by_number: BTreeMap<u64, Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    client: IpAddr,
+    state: State,
+    /// When it entered the state, in the order of all changes.
+    changed: u64,
+    displaced: Arc<Notify>,
+}
+
+/// What a connection does, in the order in which connections are displaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    /// It has not sent a request yet.
+    New,
+    /// It waits for a further request.
+    Idle,
+    /// It is being answered.
+    Busy,
+}
+
+impl Connections {
+    fn next_number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn set(&mut self, number: u64, state: State) {
+        let changed = self.next_number();
+        if let Some(connection) = self.by_number.get_mut(&number) {
+            connection.state = state;
+            connection.changed = changed;
+        }
+    }
+
+    /// The connection to close for a new one of `client`: the one that has waited for a request for
+    /// longest. If all are being answered, the oldest response of the address with the most
+    /// connections, if that has more of them than `client` would have.
+    fn displaceable(&self, client: IpAddr) -> Option<u64> {
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for connection in self.by_number.values() {
+            *counts.entry(connection.client).or_default() += 1;
+        }
+        let most = counts.values().copied().max().unwrap_or_default();
+        let own = counts.get(&client).copied().unwrap_or_default();
+        let candidates = self.by_number.iter().filter(|(_, connection)| {
+            connection.state != State::Busy
+                || (most > own + 1 && counts.get(&connection.client) == Some(&most))
+        });
+        candidates
+            .min_by_key(|(_, connection)| (connection.state, connection.changed))
+            .map(|(number, _)| *number)
+    }
 }
 
 impl Slots {
     pub(super) fn new(connections: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(connections)),
-            new: Arc::default(),
+            open: Arc::default(),
         }
     }
 
-    /// Waits for a slot. The second value is true if a connection was displaced.
-    pub(super) async fn acquire(&self) -> (Slot, bool) {
-        let mut permit = Arc::clone(&self.free).try_acquire_owned().ok();
-        let is_full = permit.is_none();
-        let has_displaced = is_full && self.displace_oldest();
-        if is_full {
-            permit = Arc::clone(&self.free).acquire_owned().await.ok();
-        }
+    /// Waits for a slot for a connection of `client`. The second value is true if a connection was
+    /// displaced.
+    pub(super) async fn acquire(&self, client: IpAddr) -> (Slot, bool) {
+        let mut has_displaced = false;
+        let permit = loop {
+            if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+                break Some(permit);
+            }
+            has_displaced = has_displaced || self.displace(client);
+            tokio::select! {
+                permit = Arc::clone(&self.free).acquire_owned() => break permit.ok(),
+                () = self.open.idle.notified(), if !has_displaced => {}
+            }
+        };
         let displaced = Arc::new(Notify::new());
-        let mut new = lock(&self.new);
-        let number = new.next;
-        new.next += 1;
-        new.displaced.insert(number, Arc::clone(&displaced));
-        let first_request = FirstRequest {
-            new: Arc::clone(&self.new),
+        let mut connections = lock(&self.open.connections);
+        let number = connections.next_number();
+        let connection = Connection {
+            client,
+            state: State::New,
+            changed: number,
+            displaced: Arc::clone(&displaced),
+        };
+        connections.by_number.insert(number, connection);
+        drop(connections);
+        let requests = Requests {
+            open: Arc::clone(&self.open),
             number,
         };
         let slot = Slot {
-            first_request: Arc::new(first_request),
+            requests,
             displaced,
             _permit: permit,
         };
@@ -61,19 +137,21 @@ impl Slots {
         self.free.acquire_many(all).await.ok();
     }
 
-    fn displace_oldest(&self) -> bool {
-        let oldest = lock(&self.new).displaced.pop_first();
-        if let Some((_, displaced)) = &oldest {
-            displaced.notify_one();
+    fn displace(&self, client: IpAddr) -> bool {
+        let mut connections = lock(&self.open.connections);
+        let number = connections.displaceable(client);
+        let displaced = number.and_then(|number| connections.by_number.remove(&number));
+        if let Some(connection) = &displaced {
+            connection.displaced.notify_one();
         }
-        oldest.is_some()
+        displaced.is_some()
     }
 }
 
 /// The slot of a connection. It is free again when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
-    first_request: Arc<FirstRequest>,
+    requests: Requests,
     displaced: Arc<Notify>,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -84,28 +162,92 @@ impl Slot {
         self.displaced.notified().await;
     }
 
-    /// What the first request of the connection notifies.
-    pub(super) fn first_request(&self) -> Arc<FirstRequest> {
-        Arc::clone(&self.first_request)
+    /// What the requests of the connection notify.
+    pub(super) fn requests(&self) -> Requests {
+        self.requests.clone()
     }
 }
 
-/// Notified by the first request of a connection.
-#[derive(Debug)]
-pub(super) struct FirstRequest {
-    new: Arc<Mutex<NewConnections>>,
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut connections = lock(&self.requests.open.connections);
+        connections.by_number.remove(&self.requests.number);
+    }
+}
+
+/// Notified by the requests of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Requests {
+    open: Arc<Open>,
     number: u64,
 }
 
-impl FirstRequest {
-    /// The connection has sent a request: it is not displaced any more.
-    pub(super) fn arrived(&self) {
-        lock(&self.new).displaced.remove(&self.number);
+impl Requests {
+    /// A request has arrived. It is in progress until the returned value is dropped.
+    pub(super) fn begin(&self) -> Request {
+        lock(&self.open.connections).set(self.number, State::Busy);
+        Request(self.clone())
     }
 }
 
-impl Drop for FirstRequest {
+/// A request in progress.
+#[derive(Debug)]
+pub(super) struct Request(Requests);
+
+impl Drop for Request {
     fn drop(&mut self) {
-        self.arrived();
+        let Requests { open, number } = &self.0;
+        lock(&open.connections).set(*number, State::Idle);
+        open.idle.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn connections(states: &[(IpAddr, State)]) -> Connections {
+        let mut connections = Connections::default();
+        for (client, state) in states {
+            let number = connections.next_number();
+            let connection = Connection {
+                client: *client,
+                state: *state,
+                changed: number,
+                displaced: Arc::default(),
+            };
+            connections.by_number.insert(number, connection);
+        }
+        connections
+    }
+
+    #[test]
+    fn a_connection_without_a_request_in_progress_is_displaced_first() {
+        use State::{Busy, Idle, New};
+        let mut open = connections(&[(A, Busy), (A, Idle), (B, New), (A, Idle), (B, New)]);
+        for expected in [3, 5, 2, 4] {
+            assert_eq!(open.displaceable(A), Some(expected));
+            open.by_number.remove(&expected);
+        }
+        assert_eq!(open.displaceable(A), None);
+        // The longest idle one, not the oldest one.
+        let mut open = connections(&[(A, Idle), (A, Idle)]);
+        open.set(1, Busy);
+        open.set(1, Idle);
+        assert_eq!(open.displaceable(A), Some(2));
+    }
+
+    #[test]
+    fn an_address_with_more_than_its_share_makes_room_for_others() {
+        use State::Busy;
+        let open = connections(&[(B, Busy), (A, Busy), (A, Busy), (A, Busy)]);
+        assert_eq!(open.displaceable(A), None);
+        assert_eq!(open.displaceable(B), Some(2));
+        // Each has its share.
+        let open = connections(&[(A, Busy), (B, Busy), (A, Busy)]);
+        assert_eq!(open.displaceable(B), None);
     }
 }

@@ -34,7 +34,7 @@ pub(super) trait Octets: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Octets for S {}
 
-/// Why a connection ended before its first request.
+/// Why a connection was closed by the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(super) enum Refusal {
