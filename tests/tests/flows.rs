@@ -290,6 +290,36 @@ fn a_client_that_does_not_read_loses_records_and_the_others_do_not() {
 }
 
 #[test]
+fn a_filter_that_takes_long_does_not_delay_the_decoding() {
+    let collector = start(&[]);
+    // It matches no address, and takes as long as its limits allow.
+    let slow = vec![r#"src.address =~ "(.{0,9}1.{0,9}){0,4}q""#; 16].join(" || ");
+    let slow: String = slow.bytes().map(|octet| format!("%{octet:02x}")).collect();
+    let mut slow: Vec<Follower> = (0..7)
+        .map(|_| Follower::new(&collector, &format!("&filter={slow}")))
+        .collect();
+    let mut fast = Follower::new(&collector, "&filter=src.name%20%3D%3D%20%22office%22");
+    wait_for(&collector, &mut fast, &flow(OFFICE, WEB));
+    let others = vec![flow(WEB, WEB); 400];
+    let has_no_time = eventually(TIMEOUT, || {
+        let marker = flow(OFFICE, WEB);
+        collector.send_all(&others, now());
+        collector.send(&marker);
+        assert_eq!(fast.next_port(), Some(marker.key.source_port.into()));
+        let lost = collector.scrape().sum(
+            "kipfix_collector_followed_records_lost_total",
+            &["reason=\"filter_time\""],
+        );
+        lost > 0
+    });
+    assert!(has_no_time);
+    let report = slow[0].next().unwrap();
+    let lost = report["lostRecords"]["filterTime"].as_u64();
+    assert!(lost > Some(0), "{report}");
+    collector.stop();
+}
+
+#[test]
 fn the_number_of_followers_is_limited() {
     let collector = start(&[]);
     let clients: Vec<Follower> = (0..8).map(|_| Follower::new(&collector, "")).collect();

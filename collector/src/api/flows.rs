@@ -226,6 +226,7 @@ fn loss_line(lost: LostRecords) -> Vec<u8> {
         lost_records: LostJson {
             queue_full: lost.queue_full,
             rate_limit: lost.rate_limit,
+            filter_time: lost.filter_time,
         },
     };
     // It has only numbers.
@@ -249,6 +250,8 @@ struct LostJson {
     queue_full: u64,
     /// More than 20,000 records per second and worker match.
     rate_limit: u64,
+    /// The filter takes more than 2.5 % of the time of a worker: these records were not compared.
+    filter_time: u64,
 }
 
 /// Describes a line of the answer.
@@ -311,11 +314,12 @@ mod tests {
         let lost = LostRecords {
             queue_full: 7,
             rate_limit: 0,
+            filter_time: 0,
         };
         let line = loss_line(lost);
         assert_eq!(
             line,
-            b"{\"lostRecords\":{\"queueFull\":7,\"rateLimit\":0}}\n"
+            b"{\"lostRecords\":{\"queueFull\":7,\"rateLimit\":0,\"filterTime\":0}}\n"
         );
     }
 }

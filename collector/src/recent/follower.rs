@@ -10,12 +10,16 @@ use strum::IntoStaticStr;
 use tokio::sync::Notify;
 
 use super::RecentRecords;
+use super::bucket::TokenBucket;
 use crate::aggregate::RecordFields;
 use crate::aggregate::expression::Expression;
+use crate::clock::monotonic;
 use crate::snapshots::Snapshots;
 
 /// Maximum octets of lines in a queue.
 pub(super) const QUEUE_OCTETS: usize = 1 << 20;
+/// Maximum time that is charged for one record, because the thread may have been interrupted.
+const MAX_FILTER_NANOSECONDS: u32 = 1_000_000;
 
 /// Why a follower lost a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
@@ -25,6 +29,9 @@ pub enum LossReason {
     QueueFull,
     /// More records matched than a pipeline writes for followers.
     RateLimit,
+    /// The filter took more time than a pipeline has for a follower: it is not known whether the
+    /// record matches.
+    FilterTime,
     /// The client disconnected before it got the record.
     Disconnected,
 }
@@ -36,13 +43,15 @@ pub struct LostRecords {
     pub queue_full: u64,
     /// [`LossReason::RateLimit`].
     pub rate_limit: u64,
+    /// [`LossReason::FilterTime`].
+    pub filter_time: u64,
 }
 
 impl LostRecords {
     /// True if nothing was lost.
     #[must_use]
     pub const fn is_none(&self) -> bool {
-        self.queue_full == 0 && self.rate_limit == 0
+        self.queue_full == 0 && self.rate_limit == 0 && self.filter_time == 0
     }
 }
 
@@ -99,17 +108,34 @@ impl Follower {
         }
     }
 
-    /// True if it wants a record.
-    pub(super) fn selects(&self, fields: &RecordFields, snapshots: &Snapshots) -> bool {
-        let filter = self.filter.as_ref();
-        filter.is_none_or(|filter| fields.match_filter(filter, snapshots))
+    /// Whether it wants a record. `None` if there is no time for its filter, in nanoseconds.
+    pub(super) fn selects(
+        &self,
+        fields: &RecordFields,
+        snapshots: &Snapshots,
+        time: &mut TokenBucket,
+    ) -> Option<bool> {
+        let Some(filter) = &self.filter else {
+            return Some(true);
+        };
+        if time.is_empty() {
+            return None;
+        }
+        let begin = monotonic();
+        let is_selected = fields.match_filter(filter, snapshots);
+        let nanoseconds = begin.elapsed().as_nanos();
+        let spent = u32::try_from(nanoseconds).unwrap_or(u32::MAX);
+        time.spend(spent.min(MAX_FILTER_NANOSECONDS));
+        Some(is_selected)
     }
 
     /// Adds the lines that have room, and counts the others.
     pub(super) fn push(&self, lines: &mut StagedLines, shared: &RecentRecords) {
         let mut queue = lock(&self.queue);
         if queue.is_closed {
-            let unread = to_u64(lines.ends.len()).saturating_add(lines.rate_limited);
+            let unread = to_u64(lines.ends.len())
+                .saturating_add(lines.rate_limited)
+                .saturating_add(lines.not_filtered);
             shared.count_lost(LossReason::Disconnected, unread);
             lines.clear();
             return;
@@ -126,8 +152,10 @@ impl Follower {
         let lost = to_u64(lines.ends.len().saturating_sub(count));
         queue.lost.queue_full = queue.lost.queue_full.saturating_add(lost);
         queue.lost.rate_limit = queue.lost.rate_limit.saturating_add(lines.rate_limited);
+        queue.lost.filter_time = queue.lost.filter_time.saturating_add(lines.not_filtered);
         shared.count_lost(LossReason::QueueFull, lost);
         shared.count_lost(LossReason::RateLimit, lines.rate_limited);
+        shared.count_lost(LossReason::FilterTime, lines.not_filtered);
         lines.clear();
         self.is_not_empty.notify_one();
     }
@@ -141,6 +169,8 @@ pub(super) struct StagedLines {
     ends: Vec<usize>,
     /// Records that were not written because of the rate limit.
     pub(super) rate_limited: u64,
+    /// Records that were not compared with the filter, for lack of time.
+    pub(super) not_filtered: u64,
 }
 
 impl StagedLines {
@@ -155,13 +185,14 @@ impl StagedLines {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.ends.is_empty() && self.rate_limited == 0
+        self.ends.is_empty() && self.rate_limited == 0 && self.not_filtered == 0
     }
 
     fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();
         self.rate_limited = 0;
+        self.not_filtered = 0;
     }
 }
 

@@ -4,7 +4,7 @@
 //! that all pipelines share: up to a number per second, which is all of them in a small cluster. A
 //! client that follows gets every record that its filter selects, through a queue of its own that
 //! is limited in octets. A pipeline never waits for a client: what has no room in the queue is
-//! lost, counted, and reported to the client.
+//! lost, counted, and reported to the client. The filter of a client has a share of its time.
 
 mod bucket;
 mod follower;

@@ -119,6 +119,7 @@ fn what_has_no_room_in_the_queue_is_lost_and_reported() {
     let fitting = QUEUE_OCTETS / 1000;
     let mut lines = staged(fitting + 5, 1000);
     lines.rate_limited = 2;
+    lines.not_filtered = 3;
     follower.push(&mut lines, &recent);
     assert!(lines.is_empty());
     // There is room for this one, but it would hide where the gap is.
@@ -129,6 +130,7 @@ fn what_has_no_room_in_the_queue_is_lost_and_reported() {
     let lost = LostRecords {
         queue_full: 6,
         rate_limit: 2,
+        filter_time: 3,
     };
     assert_eq!(batch.lost, lost);
     follower.push(&mut staged(3, 10), &recent);
@@ -139,6 +141,7 @@ fn what_has_no_room_in_the_queue_is_lost_and_reported() {
     let lost = enum_map! {
         LossReason::QueueFull => 6,
         LossReason::RateLimit => 2,
+        LossReason::FilterTime => 3,
         LossReason::Disconnected => 0,
     };
     assert_eq!(counts.lost, lost);
