@@ -26,10 +26,19 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use socket2::{Domain, Socket, Type};
 
 impl Running {
     fn connect(&self) -> TcpStream {
         TcpStream::connect(self.listen[0]).unwrap()
+    }
+
+    /// Connects from an address of the loopback network.
+    fn connect_from(&self, address: [u8; 4]) -> TcpStream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+        socket.connect(&self.listen[0].into()).unwrap();
+        patient(socket.into())
     }
 
     /// Self-metrics that are not 0, by name and labels as they are written, without the prefix.
@@ -235,6 +244,30 @@ fn connections_with_messages_are_not_displaced() {
     let mut third = collector.connect();
     third.write_all(&messages(5).concat()).unwrap();
     collector.eventually(&[("records_total", 15), ("connections", 2)]);
+}
+
+#[test]
+fn an_address_with_many_connections_does_not_keep_others_out() {
+    let arguments = ["--listen", "tcp://127.0.0.1:0", "--max-connections", "4"];
+    let collector = Running::start(&arguments);
+    let mut records = 0;
+    let mut connect_from = |address: [u8; 4]| {
+        let mut connection = collector.connect_from(address);
+        connection.write_all(&messages(5).concat()).unwrap();
+        records += 5;
+        collector.eventually(&[("records_total", records)]);
+        connection
+    };
+    let mut many: Vec<TcpStream> = (0..4).map(|_| connect_from([127, 0, 0, 2])).collect();
+    let _others: Vec<TcpStream> = (0..2).map(|_| connect_from([127, 0, 0, 3])).collect();
+    let displaced = "connections_closed_total{reason=\"displaced\"}";
+    collector.eventually(&[("connections", 4), (displaced, 2)]);
+    assert!(is_closed(&mut many[0]));
+    assert!(is_closed(&mut many[1]));
+    // Both addresses have the same share.
+    assert!(is_closed(&mut collector.connect_from([127, 0, 0, 3])));
+    let refused = "connections_refused_total{reason=\"too_many\"}";
+    collector.eventually(&[("connections", 4), (displaced, 2), (refused, 1)]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -68,6 +68,8 @@ pub enum Ending {
     NotIpfix,
     /// A Message was malformed; `unusable_total` has the reason.
     Malformed,
+    /// Its address had the most connections, and it was closed for one of another address.
+    Displaced,
     /// The collector was asked to stop.
     Stopped,
 }
@@ -89,25 +91,64 @@ pub struct Connections {
 struct Open {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
-    /// Connections that have not sent a Message yet, by number, so the oldest first. They are
-    /// closed when a new one needs the room.
-    without_message: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
+    /// Connections that can be closed when a new one needs the room, by number, so the oldest
+    /// first.
+    without_message: BTreeMap<u64, Displaceable>,
+    with_message: BTreeMap<u64, Displaceable>,
+}
+
+#[derive(Debug)]
+struct Displaceable {
+    address: IpAddr,
+    close: Arc<Displacement>,
+}
+
+/// Notifies a connection that it is closed for another one.
+#[derive(Debug, Default)]
+pub(super) struct Displacement {
+    notify: Notify,
+    has_message: AtomicBool,
+}
+
+impl Displacement {
+    /// Waits until the connection is to be closed. Returns the reason.
+    pub(super) async fn notified(&self) -> Result<Ending, Refusal> {
+        self.notify.notified().await;
+        if self.has_message.load(Ordering::Relaxed) {
+            Ok(Ending::Displaced)
+        } else {
+            Err(Refusal::Displaced)
+        }
+    }
 }
 
 impl Open {
     /// Closes the oldest connection without a Message, from `address` if one is given. False if
     /// there is none.
     fn displace(&mut self, address: Option<IpAddr>) -> bool {
-        let mut candidates = self.without_message.iter();
-        let oldest = candidates.find(|(_, (of, _))| address.is_none_or(|address| address == *of));
-        let Some(number) = oldest.map(|(number, _)| *number) else {
+        displace_oldest(&mut self.without_message, address)
+    }
+
+    /// Closes the oldest connection of the address with the most connections, if it then still has
+    /// as many as another one with `connections` and a new one. False if there is none.
+    fn displace_of_largest(&mut self, connections: usize) -> bool {
+        let largest = self.by_address.iter().max_by_key(|(_, count)| **count);
+        let Some((address, count)) = largest.map(|(address, count)| (*address, *count)) else {
             return false;
         };
-        if let Some((_, close)) = self.without_message.remove(&number) {
-            close.notify_one();
-        }
-        true
+        count > connections + 1 && displace_oldest(&mut self.with_message, Some(address))
     }
+}
+
+fn displace_oldest(connections: &mut BTreeMap<u64, Displaceable>, address: Option<IpAddr>) -> bool {
+    let mut candidates = connections.iter();
+    let oldest = candidates.find(|(_, of)| address.is_none_or(|address| address == of.address));
+    let number = oldest.map(|(number, _)| *number);
+    let displaced = number.and_then(|number| connections.remove(&number));
+    if let Some(displaced) = &displaced {
+        displaced.close.notify.notify_one();
+    }
+    displaced.is_some()
 }
 
 /// Counts of connections: `accepted` = `open` + Σ `refused` + Σ `ended`.
@@ -169,13 +210,13 @@ impl Connections {
         lock(&self.open)
     }
 
-    /// Adds a connection. Returns its number, and the notification by which it is closed as long as
-    /// it has not sent a Message; or `None` if it is refused, with the reason counted.
+    /// Adds a connection. Returns its number, and the notification by which it is closed for
+    /// another one; or `None` if it is refused, with the reason counted.
     pub(super) fn open_connection(
         &self,
         exporter: SocketAddr,
         is_node: impl FnOnce(Address) -> bool,
-    ) -> Option<(u64, Arc<Notify>)> {
+    ) -> Option<(u64, Arc<Displacement>)> {
         let address = exporter.ip();
         let allowed = self.senders.allow(address, is_node);
         let mut open = self.open();
@@ -188,6 +229,7 @@ impl Connections {
         } else if open.all >= self.limits.connections
             && from_address < self.limits.per_address
             && !open.displace(None)
+            && !open.displace_of_largest(from_address)
         {
             Some(Refusal::TooMany)
         } else {
@@ -201,17 +243,24 @@ impl Connections {
             }
             return None;
         }
-        let close = Arc::new(Notify::new());
+        let close = Arc::<Displacement>::default();
         open.all += 1;
         *open.by_address.entry(address).or_default() += 1;
-        open.without_message
-            .insert(number, (address, Arc::clone(&close)));
+        let displaceable = Displaceable {
+            address,
+            close: Arc::clone(&close),
+        };
+        open.without_message.insert(number, displaceable);
         Some((number, close))
     }
 
     /// Records the first Message of a connection.
     pub(super) fn on_first_message(&self, number: u64) {
-        self.open().without_message.remove(&number);
+        let mut open = self.open();
+        if let Some(connection) = open.without_message.remove(&number) {
+            connection.close.has_message.store(true, Ordering::Relaxed);
+            open.with_message.insert(number, connection);
+        }
     }
 
     /// Removes a connection.
@@ -224,6 +273,7 @@ impl Connections {
         let mut open = self.open();
         open.all -= 1;
         open.without_message.remove(&number);
+        open.with_message.remove(&number);
         if let Some(from_address) = open.by_address.get_mut(&address) {
             *from_address -= 1;
             if *from_address == 0 {

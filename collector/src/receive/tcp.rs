@@ -212,7 +212,7 @@ impl<I: Ingest + 'static> Thread<I> {
                     tokio::task::spawn_local(async move {
                         let ended = tokio::select! {
                             ended = thread.serve(stream, exporter, number, tls) => ended,
-                            () = close.notified() => Err(Refusal::Displaced),
+                            displaced = close.notified() => displaced,
                         };
                         lock(&thread.ingest).close(number);
                         thread

@@ -74,7 +74,8 @@ pub struct InputFlags {
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = within(1usize, 1 << 20))]
     pub max_connections: usize,
     /// Maximum number of open connections from one address. When a limit is reached, the oldest
-    /// connection without a complete Message is closed for a new one
+    /// connection without a complete Message is closed for a new one; at --max-connections,
+    /// otherwise the oldest of the address with the most
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = within(1usize, 1 << 20))]
     pub max_connections_per_address: usize,
     /// Maximum time for a TLS handshake, and for the rest of a Message that has begun
