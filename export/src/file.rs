@@ -142,6 +142,8 @@ impl<E: Encoding> FileExporter<E> {
         let counters = &self.counters;
         let result = write(session, &mut |message| open.write(message, counters));
         if let Some(error) = open.failed.take() {
+            // A Message that is not in the file may have had its templates.
+            session.refresh();
             self.warn_once(&error);
         }
         Some(result)
@@ -305,6 +307,33 @@ mod tests {
             ["flows.ipfix", "flows.ipfix.interrupted"]
         );
         assert_eq!((counters.sent(), counters.total_lost()), (1, 0));
+    }
+
+    #[test]
+    fn templates_that_could_not_be_written_are_written_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("flows.ipfix");
+        let counters = TargetCounters::for_tests();
+        let rotation = Rotation::default();
+        let mut target =
+            FileExporter::new(path.clone(), rotation, Plain, counters.clone(), 1).unwrap();
+        // Writing to a file that is open for reading fails, as on a full disk.
+        let mut handle = File::open(target.part()).unwrap();
+        let mut swap = |target: &mut FileExporter<Plain>| {
+            let (open, _) = target.open.as_mut().unwrap();
+            std::mem::swap(&mut open.file, &mut handle);
+        };
+        swap(&mut target);
+        target.export(&[FlowRecord::default()], 1);
+        target.flush(2);
+        assert_eq!((counters.sent(), counters.total_lost()), (0, 1));
+        swap(&mut target);
+        target.export(&[FlowRecord::default()], 3);
+        target.finish(4);
+        assert_eq!((counters.sent(), counters.total_lost()), (1, 1));
+        let octets = fs::read(path).unwrap();
+        // IPFIX that starts with templates.
+        assert_eq!((&octets[..2], &octets[16..18]), (&[0, 10][..], &[0, 2][..]));
     }
 
     #[test]
