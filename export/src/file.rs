@@ -5,7 +5,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use flowproto::Address;
 use flowproto::exporter::OutgoingMessage;
@@ -83,9 +83,15 @@ impl<E: Encoding> FileExporter<E> {
 
     fn begin(&mut self, now_milliseconds: u64) -> io::Result<()> {
         let part = self.part();
-        if part.exists() {
+        if let Ok(metadata) = part.metadata() {
             // A killed process leaves a file that is complete except for its last Message.
-            let kept = with_suffix(&self.path, "interrupted");
+            let kept = if self.rotation.rotates() {
+                let written = metadata.modified()?.duration_since(UNIX_EPOCH);
+                let seconds = written.map_or(0, |written| written.as_secs());
+                self.rotated.next_name(seconds.saturating_mul(1000))
+            } else {
+                with_suffix(&self.path, "interrupted")
+            };
             fs::rename(&part, &kept)?;
             warn!(file = %kept.display(), "kept an interrupted export file");
         }
@@ -307,6 +313,33 @@ mod tests {
             ["flows.ipfix", "flows.ipfix.interrupted"]
         );
         assert_eq!((counters.sent(), counters.total_lost()), (1, 0));
+    }
+
+    #[test]
+    fn interrupted_files_are_kept_among_those_that_rotate() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("flows.ipfix");
+        let rotation = Rotation {
+            every: Some(Span::from_secs(60)),
+            ..Rotation::default()
+        };
+        for life in 0..3 {
+            let counters = TargetCounters::for_tests();
+            let target = FileExporter::new(path.clone(), rotation, Plain, counters, 1);
+            let mut target = target.unwrap();
+            target.export(&vec![FlowRecord::default(); 10 + life], 1);
+            target.flush(2);
+            // Not finished, as by a killed process.
+            drop(target);
+        }
+        let mut octets: Vec<u64> = names(folder.path())
+            .iter()
+            .map(|name| fs::metadata(folder.path().join(name)).unwrap().len())
+            .collect();
+        octets.sort_unstable();
+        octets.dedup();
+        assert_eq!(octets.len(), 3, "{:?}", names(folder.path()));
+        assert_eq!(names(folder.path()).last().unwrap(), "flows.ipfix.part");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A file in which something is kept over a restart. It is written as a whole.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -106,7 +107,14 @@ impl KeptFile {
         let mut temporary = name.to_owned();
         temporary.push(".new");
         let temporary = self.path.with_file_name(temporary);
-        let mut out = BufWriter::new(File::create(&temporary)?);
+        // Nobody else has to read it, and it has what other hosts and workloads do.
+        let file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        let mut out = BufWriter::new(file);
         write(&mut out)?;
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
@@ -117,6 +125,8 @@ impl KeptFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn kept(path: &Path) -> KeptFile {
@@ -132,6 +142,8 @@ mod tests {
             file.replace(|out| out.write_all(content)).unwrap();
             let read = file.read().unwrap().unwrap();
             assert_eq!(read, content[..5]);
+            let mode = file.path.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{mode:o}");
         }
         let failed = file.replace(|out| {
             out.write_all(b"third")?;
