@@ -395,6 +395,8 @@ mod tests {
         let large = Router::new().route("/large", get(async || vec![b'#'; 30_000_000]));
         let served = Served::with_routes(|_| Box::new(Written::default()), large);
         let _unread = take_all_slots(&served, "/large", "\r\n\r\n");
+        // Refused, so that others do not wait behind it.
+        assert_eq!(served.connect().read(&mut [0]).unwrap_or_default(), 0);
         let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let address: SocketAddr = "127.0.0.2:0".parse().unwrap();
         other.bind(&address.into()).unwrap();

@@ -29,7 +29,7 @@ use crate::signals::Stop;
 use crate::tls::{Certificates, ClientCertificates, TlsFiles};
 
 /// Maximum number of connections. A further one displaces one without a request in progress, or one
-/// of an address with more than its share, or waits.
+/// of an address with more than its share, or is refused.
 pub(super) const MAX_CONNECTIONS: usize = 64;
 /// Maximum time for a TLS handshake, and for the head of a request with the idle time before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -210,7 +210,8 @@ async fn accept(socket: &tokio::net::TcpListener, served: &Served) {
             accepted = next => accepted,
         };
         match accepted {
-            Some(Ok((stream, (slot, has_displaced)))) => {
+            Some(Ok((_, None))) => served.on_refused(Refusal::TooMany),
+            Some(Ok((stream, Some((slot, has_displaced))))) => {
                 if has_displaced {
                     served.on_refused(Refusal::Displaced);
                 }

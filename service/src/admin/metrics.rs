@@ -25,8 +25,9 @@ impl HttpMetrics {
         let refused = make.counter_by(
             "http_connections_refused_total",
             "Connections of the HTTP port that were closed by the server: plain_http (a request without \
-             TLS), a failed handshake, or displaced (all slots were in use, and this one had no \
-             request in progress, or its address more than its share).",
+             TLS), a failed handshake, displaced (all slots were in use, and this one had no \
+             request in progress, or its address more than its share), or too_many (all slots were \
+             in use by requests, and its address had its share).",
             "reason",
         )?;
         let loads = make.counters(

@@ -1,5 +1,6 @@
 //! The connections that a listener serves at the same time.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -9,22 +10,16 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::sync::lock;
 
 /// Slots for connections. When none is free, a new connection displaces one that has no request in
-/// progress, otherwise one of an address that has more than its share. So clients that send
-/// nothing, that keep connections open, or that read slowly cannot keep others out.
+/// progress, otherwise one of an address that has more than its share, otherwise it is refused. So
+/// clients that send nothing, that keep connections open, or that read slowly cannot keep others
+/// out. No connection waits for a slot, because others would wait behind it.
 #[derive(Clone, Debug)]
 pub(super) struct Slots {
     free: Arc<Semaphore>,
-    open: Arc<Open>,
+    open: Arc<Mutex<Connections>>,
 }
 
 /// The open connections.
-#[derive(Debug, Default)]
-struct Open {
-    connections: Mutex<Connections>,
-    /// Notifies a connection that waits for a slot of one that could be displaced.
-    idle: Notify,
-}
-
 #[derive(Debug, Default)]
 struct Connections {
     /// Number of the next connection, or of the next change of one.
@@ -66,23 +61,26 @@ impl Connections {
         }
     }
 
-    /// The connection to close for a new one of `client`: the one that has waited for a request for
-    /// longest. If all are being answered, the oldest response of the address with the most
-    /// connections, if that has more of them than `client` would have.
+    /// The connection to close for a new one of `client`. Those of addresses with fewer connections
+    /// are kept. One that has waited for a request for longest is closed first. If all are being
+    /// answered, it is the oldest response of the address with the most connections, if that has
+    /// more of them than `client` would have.
     fn displaceable(&self, client: IpAddr) -> Option<u64> {
         let mut counts: HashMap<IpAddr, usize> = HashMap::new();
         for connection in self.by_number.values() {
             *counts.entry(connection.client).or_default() += 1;
         }
-        let most = counts.values().copied().max().unwrap_or_default();
         let own = counts.get(&client).copied().unwrap_or_default();
-        let candidates = self.by_number.iter().filter(|(_, connection)| {
-            connection.state != State::Busy
-                || (most > own + 1 && counts.get(&connection.client) == Some(&most))
+        let candidates = self.by_number.iter().filter_map(|(number, connection)| {
+            let count = counts.get(&connection.client).copied().unwrap_or_default();
+            let is_displaceable = match connection.state {
+                State::New | State::Idle => connection.client == client || count > own,
+                State::Busy => count > own + 1,
+            };
+            let order = (connection.state, Reverse(count), connection.changed);
+            is_displaceable.then_some((order, *number))
         });
-        candidates
-            .min_by_key(|(_, connection)| (connection.state, connection.changed))
-            .map(|(number, _)| *number)
+        candidates.min().map(|(_, number)| number)
     }
 }
 
@@ -94,22 +92,18 @@ impl Slots {
         }
     }
 
-    /// Waits for a slot for a connection of `client`. The second value is true if a connection was
-    /// displaced.
-    pub(super) async fn acquire(&self, client: IpAddr) -> (Slot, bool) {
-        let mut has_displaced = false;
-        let permit = loop {
-            if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
-                break Some(permit);
-            }
-            has_displaced = has_displaced || self.displace(client);
-            tokio::select! {
-                permit = Arc::clone(&self.free).acquire_owned() => break permit.ok(),
-                () = self.open.idle.notified(), if !has_displaced => {}
-            }
+    /// Takes a slot for a connection of `client`. The second value is true if a connection was
+    /// displaced, whose end is waited for. `None` if there is none to displace.
+    pub(super) async fn acquire(&self, client: IpAddr) -> Option<(Slot, bool)> {
+        let free = Arc::clone(&self.free).try_acquire_owned().ok();
+        let has_displaced = free.is_none();
+        let permit = match free {
+            Some(permit) => permit,
+            None if self.displace(client) => Arc::clone(&self.free).acquire_owned().await.ok()?,
+            None => return None,
         };
         let displaced = Arc::new(Notify::new());
-        let mut connections = lock(&self.open.connections);
+        let mut connections = lock(&self.open);
         let number = connections.next_number();
         let connection = Connection {
             client,
@@ -128,7 +122,7 @@ impl Slots {
             displaced,
             _permit: permit,
         };
-        (slot, has_displaced)
+        Some((slot, has_displaced))
     }
 
     /// Waits until all slots are free.
@@ -138,7 +132,7 @@ impl Slots {
     }
 
     fn displace(&self, client: IpAddr) -> bool {
-        let mut connections = lock(&self.open.connections);
+        let mut connections = lock(&self.open);
         let number = connections.displaceable(client);
         let displaced = number.and_then(|number| connections.by_number.remove(&number));
         if let Some(connection) = &displaced {
@@ -153,7 +147,7 @@ impl Slots {
 pub(super) struct Slot {
     requests: Requests,
     displaced: Arc<Notify>,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Slot {
@@ -170,7 +164,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut connections = lock(&self.requests.open.connections);
+        let mut connections = lock(&self.requests.open);
         connections.by_number.remove(&self.requests.number);
     }
 }
@@ -178,14 +172,14 @@ impl Drop for Slot {
 /// Notified by the requests of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Requests {
-    open: Arc<Open>,
+    open: Arc<Mutex<Connections>>,
     number: u64,
 }
 
 impl Requests {
     /// A request has arrived. It is in progress until the returned value is dropped.
     pub(super) fn begin(&self) -> Request {
-        lock(&self.open.connections).set(self.number, State::Busy);
+        lock(&self.open).set(self.number, State::Busy);
         Request(self.clone())
     }
 }
@@ -197,8 +191,7 @@ pub(super) struct Request(Requests);
 impl Drop for Request {
     fn drop(&mut self) {
         let Requests { open, number } = &self.0;
-        lock(&open.connections).set(*number, State::Idle);
-        open.idle.notify_one();
+        lock(open).set(*number, State::Idle);
     }
 }
 
@@ -227,7 +220,7 @@ mod tests {
     #[test]
     fn a_connection_without_a_request_in_progress_is_displaced_first() {
         use State::{Busy, Idle, New};
-        let mut open = connections(&[(A, Busy), (A, Idle), (B, New), (A, Idle), (B, New)]);
+        let mut open = connections(&[(A, Busy), (A, Idle), (A, New), (A, Idle), (A, New)]);
         for expected in [3, 5, 2, 4] {
             assert_eq!(open.displaceable(A), Some(expected));
             open.by_number.remove(&expected);
@@ -242,12 +235,17 @@ mod tests {
 
     #[test]
     fn an_address_with_more_than_its_share_makes_room_for_others() {
-        use State::Busy;
+        use State::{Busy, New};
         let open = connections(&[(B, Busy), (A, Busy), (A, Busy), (A, Busy)]);
         assert_eq!(open.displaceable(A), None);
         assert_eq!(open.displaceable(B), Some(2));
         // Each has its share.
         let open = connections(&[(A, Busy), (B, Busy), (A, Busy)]);
         assert_eq!(open.displaceable(B), None);
+        // However many connections an address opens, it only displaces its own.
+        let open = connections(&[(B, New), (A, New), (A, Busy)]);
+        assert_eq!(open.displaceable(A), Some(2));
+        let open = connections(&[(B, New), (A, Busy), (A, Busy)]);
+        assert_eq!(open.displaceable(A), None);
     }
 }

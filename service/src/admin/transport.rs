@@ -50,6 +50,8 @@ pub(super) enum Refusal {
     HandshakeFailed,
     /// A newer connection needed the slot.
     Displaced,
+    /// All slots are in use, and its address has no fewer of them than others.
+    TooMany,
 }
 
 impl Refusal {
