@@ -27,10 +27,10 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 const REOPEN_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause before a send is retried.
 const SEND_RETRY_INTERVAL: Duration = Duration::from_millis(1);
-/// A receiver whose port was closed may come back without its templates. They are sent at this
-/// interval …
+/// A receiver whose port was closed may come back without its templates, and a Message that was not
+/// sent may have had them. They are sent at this interval …
 const TEMPLATE_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-/// … for this long after the last refusal. Hosts refuse about once per second, not every datagram.
+/// … for this long after the last failure. Hosts refuse about once per second, not every datagram.
 const TEMPLATE_REFRESH_TIME: Duration = Duration::from_secs(10);
 /// Minimum length of Messages, octets. A longer one may be fragmented if the path requires it (RFC
 /// 7011 §10.3.3).
@@ -54,8 +54,8 @@ pub(super) struct Sender {
     warned: bool,
     /// A Message was longer than the path MTU.
     pub(super) too_long: bool,
-    /// Time of the last refusal, and of the last template refresh for it.
-    refused: Option<Instant>,
+    /// Time of the last failure, and of the last template refresh for it.
+    failed: Option<Instant>,
     refreshed: Option<Instant>,
 }
 
@@ -79,7 +79,7 @@ impl Sender {
             unsettled: None,
             warned: false,
             too_long: false,
-            refused: None,
+            failed: None,
             refreshed: None,
         }
     }
@@ -182,6 +182,7 @@ impl Sender {
                 self.settle(None);
                 let reason = loss_reason(&error);
                 self.too_long |= reason == LossReason::TooLong;
+                self.failed = Some(monotonic());
                 self.destination.counters.lost(reason, weight);
                 self.warn_once("cannot send to the export target", &error);
             }
@@ -225,16 +226,16 @@ impl Sender {
             }
         }
         if let Some(error) = error {
-            self.refused = Some(monotonic());
+            self.failed = Some(monotonic());
             self.warn_once("the export target refuses", error);
         }
     }
 
-    /// True once per second for a while after a refusal.
+    /// True once per second for a while after a failure.
     pub(super) fn needs_template_refresh(&mut self) -> bool {
         let now = monotonic();
         let within = |time: Option<Instant>, span| time.is_some_and(|time| now - time < span);
-        let due = within(self.refused, TEMPLATE_REFRESH_TIME)
+        let due = within(self.failed, TEMPLATE_REFRESH_TIME)
             && !within(self.refreshed, TEMPLATE_REFRESH_INTERVAL);
         if due {
             self.refreshed = Some(now);
@@ -261,6 +262,13 @@ impl Sender {
         };
         let mtu = usize::try_from(mtu.ok()?).ok()?;
         Some(mtu.saturating_sub(headers).max(MIN_MESSAGE_OCTETS))
+    }
+
+    /// Sends over another socket. Returns the previous one.
+    #[cfg(test)]
+    pub(super) fn replace_socket(&mut self, socket: UdpSocket) -> Option<UdpSocket> {
+        let open = self.socket.as_mut()?;
+        Some(std::mem::replace(&mut open.socket, socket))
     }
 
     /// Permits another attempt to open a socket at once.

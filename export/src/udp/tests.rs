@@ -1,7 +1,8 @@
 //! UDP targets against sockets of the test.
 
-use std::net::UdpSocket;
+use std::net::{Shutdown, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::counters::{LossReason, TargetCounters};
@@ -12,6 +13,7 @@ use crate::test_encoding::Plain;
 use flowproto::FlowRecord;
 use flowproto::collector::Fields;
 use flowproto::collector::{CollectingProcess, Limits, Message, RecordSink};
+use socket2::SockRef;
 
 #[test]
 fn a_target_that_restarts_has_received_what_the_counters_report() {
@@ -119,4 +121,49 @@ fn a_target_with_a_new_address_receives_templates_and_loses_no_record() {
         // After the header: the Template Set that every session starts with.
         assert_eq!((buffer[16..18].to_vec(), octets > 60), (vec![0, 2], true));
     }
+}
+
+#[test]
+fn templates_that_could_not_be_sent_are_sent_again() {
+    let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+    receiver.set_nonblocking(true).unwrap();
+    let to = receiver.local_addr().unwrap();
+    let counters = TargetCounters::for_tests();
+    let settings = UdpSettings {
+        max_message_octets: 1400,
+        records_per_second: 0,
+        wait: false,
+        source_port: 0,
+    };
+    let destination = Destination {
+        name: TargetName::new("127.0.0.1", to.port()),
+        deadline: ShutdownDeadline::default(),
+        own_endpoints: Arc::default(),
+        counters: counters.clone(),
+    };
+    let mut target = UdpExporter::new(destination, Plain, settings);
+    assert!(target.ensure_open(1000));
+    // A socket that is shut down fails, as does one behind a packet filter that drops.
+    let failing = UdpSocket::bind("127.0.0.1:0").unwrap();
+    failing.connect(to).unwrap();
+    SockRef::from(&failing).shutdown(Shutdown::Write).unwrap();
+    let working = target.sender.replace_socket(failing).unwrap();
+    let record = [FlowRecord::default()];
+    target.export(&record, 1000);
+    target.flush(1000);
+    target.sender.replace_socket(working);
+    target.export(&record, 1001);
+    // They are sent once per second.
+    std::thread::sleep(Duration::from_secs(1));
+    target.flush(1001);
+    target.finish(1002);
+    assert_eq!((counters.sent(), counters.total_lost()), (1, 1));
+
+    let (mut process, mut records) = (CollectingProcess::new(Limits::default()), Received(0));
+    let mut buffer = [0; 1500];
+    while let Ok(length) = receiver.recv(&mut buffer) {
+        let exporter = "192.0.2.1:1".parse().unwrap();
+        process.receive(exporter, &buffer[..length], 0, &mut records);
+    }
+    assert_eq!(records.0, 1);
 }
