@@ -107,7 +107,7 @@ impl KeptFile {
         let mut temporary = name.to_owned();
         temporary.push(".new");
         let temporary = self.path.with_file_name(temporary);
-        // Nobody else has to read it, and it has what other hosts and workloads do.
+        // For its own user only: it lists which workloads communicate.
         let file = OpenOptions::new()
             .create(true)
             .write(true)
