@@ -299,8 +299,7 @@ fn exporters_that_are_not_allowed_are_refused_and_counted() {
         for message in messages(10) {
             exporter.send_to(&message, ("127.0.0.1", port)).unwrap();
         }
-        let socket =
-            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let from: SocketAddr = format!("{address}:0").parse().unwrap();
         socket.bind(&from.into()).unwrap();
         socket.connect(&collector.listen[0].into()).unwrap();

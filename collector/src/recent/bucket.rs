@@ -15,7 +15,7 @@ const TOKEN: i64 = 1000;
 
 impl TokenBucket {
     /// A full bucket.
-    pub(super) const fn new(per_second: u32) -> Self {
+    pub(super) fn new(per_second: u32) -> Self {
         Self {
             per_second,
             level: Self::full(per_second),
@@ -23,8 +23,8 @@ impl TokenBucket {
         }
     }
 
-    const fn full(per_second: u32) -> i64 {
-        per_second as i64 * TOKEN
+    fn full(per_second: u32) -> i64 {
+        i64::from(per_second) * TOKEN
     }
 
     /// Adds the tokens of the time since the last refill.

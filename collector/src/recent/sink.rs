@@ -66,8 +66,7 @@ impl RecentSink {
             received_rate: TokenBucket::new(KEPT_PER_SECOND),
             kept_rate: TokenBucket::new(KEPT_PER_SECOND),
             followed_rate: TokenBucket::new(FOLLOWED_PER_SECOND),
-            filter_times: [const { TokenBucket::new(FILTER_NANOSECONDS_PER_SECOND) };
-                MAX_FOLLOWERS],
+            filter_times: std::array::from_fn(|_| TokenBucket::new(FILTER_NANOSECONDS_PER_SECOND)),
             is_next_needed: false,
         }
     }
