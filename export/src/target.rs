@@ -10,7 +10,7 @@ use kipfix_service::settings::{BadSettings, Size, Span, Within, within};
 
 use crate::rotation::Rotation;
 use crate::tls::Credentials;
-use crate::url::{self, Parameter, parse_host_port};
+use crate::url::{self, Parameter, parse_host_port, redacted};
 
 /// Range of the maximum Message length: 512 octets are safe on any path (RFC 7011 §10.3.3), and
 /// 65,507 are the largest UDP payload.
@@ -125,6 +125,7 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, BadSettings> {
         Self::parse(text).map_err(|(problem, form)| {
+            let text = redacted(text);
             BadSettings::new(format!(
                 "invalid export target {text:?}: {problem}; must be {form}"
             ))

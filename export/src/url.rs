@@ -209,11 +209,40 @@ impl LoginParameters {
     }
 }
 
+/// Returns a URL for messages about it, without a password that does not belong in it: in front of
+/// the host, or in a parameter `password`.
+#[must_use]
+pub fn redacted(url: &str) -> String {
+    const HIDDEN: &str = "***";
+    let place_end = url.find('?').unwrap_or(url.len());
+    let (place, query) = url.split_at(place_end);
+    let mut text = match place.split_once("//") {
+        Some((scheme, rest)) if let Some((_, host)) = rest.rsplit_once('@') => {
+            format!("{scheme}//{HIDDEN}@{host}")
+        }
+        _ => place.to_owned(),
+    };
+    for parameter in query.split_inclusive(['?', '&']) {
+        match parameter.strip_prefix("password=") {
+            Some(value) => {
+                text.push_str("password=");
+                text.push_str(HIDDEN);
+                text.push_str(if value.ends_with('&') { "&" } else { "" });
+            }
+            None => text.push_str(parameter),
+        }
+    }
+    text
+}
+
 /// Parses `HOST[:PORT]`. The host is a name, an IPv4 address, or an IPv6 address in brackets.
 ///
 /// # Errors
 /// The host or the port is invalid, or there is no port and no default port.
 pub fn parse_host_port(text: &str, default_port: Option<u16>) -> Result<(String, u16), String> {
+    if text.contains('@') {
+        return Err("must not have a user or a password in front of the host".to_owned());
+    }
     let (host, port) = match text.rsplit_once(':') {
         Some((host, digits)) if !digits.ends_with(']') => {
             let port = digits.parse().ok().filter(|port| *port != 0);
@@ -289,6 +318,27 @@ mod tests {
         assert!(check("cert=/c", None).unwrap_err().contains("both or none"));
         let without = check("ca=/a", Some("tls=true")).unwrap_err();
         assert_eq!(without, "ca, cert and key: only allowed with tls=true");
+    }
+
+    #[test]
+    fn a_message_about_a_url_has_no_password() {
+        for (url, expected) in [
+            ("udp://h:4739?mtu=1400", "udp://h:4739?mtu=1400"),
+            (
+                "kafka://u:p/w@h,u:p@i/t?tls=true",
+                "kafka://***@i/t?tls=true",
+            ),
+            (
+                "clickhouse://h/d/t?user=u&password=p%26w&password-file=/p",
+                "clickhouse://h/d/t?user=u&password=***&password-file=/p",
+            ),
+            ("prometheus=http://u:p@h", "prometheus=http://***@h"),
+            ("stdout:", "stdout:"),
+        ] {
+            assert_eq!(redacted(url), expected);
+        }
+        let error = parse_host_port("u:p@h", Some(9092)).unwrap_err();
+        assert!(error.contains("must not have a user"), "{error}");
     }
 
     #[test]

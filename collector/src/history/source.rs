@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kipfix_export::url::redacted;
+
 use super::clickhouse::ClickHouseSettings;
 use super::prometheus::PrometheusSettings;
 
@@ -32,7 +34,7 @@ impl FromStr for HistorySource {
             }
             _ => Err("must be ring, prometheus=URL or clickhouse=URL".into()),
         };
-        parsed.map_err(|reason| format!("invalid history {text:?}: {reason}"))
+        parsed.map_err(|reason| format!("invalid history {:?}: {reason}", redacted(text)))
     }
 }
 

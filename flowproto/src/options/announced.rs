@@ -197,6 +197,11 @@ impl<K: Eq + Hash, V: PartialEq> Announced<K, V> {
         before.saturating_sub(self.values)
     }
 
+    /// All values of a key.
+    pub(crate) fn candidates(&self, key: &K) -> impl Iterator<Item = &Candidate<V>> {
+        self.entries.get(key).into_iter().flatten()
+    }
+
     /// All values, with who announced them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &Candidate<V>)> {
         let entries = self.entries.iter();

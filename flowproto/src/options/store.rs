@@ -174,25 +174,24 @@ impl OptionsStore {
             Content::Application(id, name) => {
                 self.applications.announce(id, by, name);
             }
-            Content::Type(id, element) => {
-                let before = self
-                    .types
-                    .get(&id, by.announcer)
-                    .known()
-                    .map(|e| e.name.clone());
-                let name = element.name.clone();
-                self.types.announce(id, by, element);
-                if let Some(before) = before.filter(|before| *before != name)
-                    && !self
-                        .types
-                        .iter()
-                        .any(|(_, described)| described.value.name == before)
-                {
-                    self.type_names.remove(&before);
-                }
-                self.type_names.insert(name, id);
+            Content::Type(id, element) => self.announce_type(id, by, element),
+        }
+    }
+
+    /// Keeps the type of an element, and its name for that element. An element has its names alone,
+    /// so one that none of its announcements has any more is free.
+    fn announce_type(&mut self, id: (u32, u16), by: AnnouncementOrigin, element: ElementType) {
+        let name = element.name.clone();
+        let others = self.types.candidates(&id).map(|known| &known.value.name);
+        let others: Vec<_> = others.filter(|other| **other != name).cloned().collect();
+        self.types.announce(id, by, element);
+        for other in others {
+            let mut names = self.types.candidates(&id).map(|known| &known.value.name);
+            if !names.any(|name| *name == other) {
+                self.type_names.remove(&other);
             }
         }
+        self.type_names.insert(name, id);
     }
 
     /// Forgets what sessions have announced, and returns the number of values.
@@ -344,5 +343,39 @@ impl OptionsStore {
             .chain(all(&self.types, |id, element| {
                 Content::Type(*id, element.clone())
             }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::element::DataType;
+
+    #[test]
+    fn a_name_that_is_no_longer_announced_is_free_for_another_element() {
+        let mut store = OptionsStore::default();
+        let by = |session| AnnouncementOrigin {
+            announcer: Announcer { domain: 7, session },
+            of_device: true,
+        };
+        let described = |id, name: &str| {
+            let element = ElementType {
+                name: name.into(),
+                data_type: DataType::Unsigned,
+            };
+            Content::Type((29999, id), element)
+        };
+        store.announce(by(0), described(1, "first"));
+        assert!(store.is_name_taken(&described(2, "first")));
+        store.announce(by(0), described(1, "second"));
+        assert!(!store.is_name_taken(&described(2, "first")));
+        assert!(store.is_name_taken(&described(2, "second")));
+        // More announcers than are kept.
+        for session in 1..100 {
+            store.announce(by(session), described(1, &format!("name {session}")));
+        }
+        assert!(!store.is_name_taken(&described(2, "name 1")));
+        assert!(store.is_name_taken(&described(2, "name 99")));
+        assert_eq!(store.type_names.len(), store.types.len());
     }
 }

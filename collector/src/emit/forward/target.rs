@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use flowproto::exporter::Version;
 use kipfix_export::target::Target;
+use kipfix_export::url::redacted;
 use kipfix_service::settings::BadSettings;
 
 use crate::emit::clickhouse::{self, ClickHouseTarget};
@@ -38,6 +39,7 @@ impl FromStr for ForwardTarget {
 
     fn from_str(text: &str) -> Result<Self, BadSettings> {
         let invalid = |problem: &str, syntax: &str| {
+            let text = redacted(text);
             let error = format!("invalid forward target {text:?}: {problem}; must be {syntax}");
             BadSettings::new(error)
         };
