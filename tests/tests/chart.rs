@@ -199,6 +199,143 @@ fn every_recipe_is_valid_for_a_real_api_server() {
     assert!(typo != right && !conform(&typo).status.success() && !try_on(&typo).status.success());
 }
 
+/// The objects of manifests. A key that a map has twice is an error, as it is for kustomize, for the
+/// post-renderers of Flux and for kubeconform.
+fn objects(manifests: &str) -> Vec<Value> {
+    let documents = manifests.split("\n---").map(|text| {
+        serde_saphyr::from_str::<Value>(text).unwrap_or_else(|e| panic!("{e}\n{text}"))
+    });
+    documents.filter(Value::is_object).collect()
+}
+
+fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found = objects
+        .iter()
+        .find(|one| one["kind"] == kind && one["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("{kind} {name}"))
+}
+
+#[test]
+fn a_key_that_the_chart_sets_too_has_the_value_of_the_user_and_is_there_once() {
+    let Some(tools) = tools() else {
+        return;
+    };
+    let mut values = vec![
+        "--set=prometheus.operator=true".to_owned(),
+        "--set-json=prometheus.labels={\"app.kubernetes.io/part-of\": \"monitoring\"}".to_owned(),
+        "--set-json=dashboards.labels={\"app.kubernetes.io/part-of\": \"grafana\"}".to_owned(),
+    ];
+    for part in ["probe", "collector"] {
+        values.extend([
+            format!("--set-json={part}.nodeSelector={{\"kubernetes.io/os\": \"linux\", \"pool\": \"a\"}}"),
+            format!("--set-json={part}.podLabels={{\"app.kubernetes.io/part-of\": \"observability\"}}"),
+            format!("--set-json={part}.podAnnotations={{\"prometheus.io/scrape\": \"false\"}}"),
+        ]);
+    }
+    for operator in ["true", "false"] {
+        values[0] = format!("--set=prometheus.operator={operator}");
+        let objects = objects(&rendered(&tools, &values));
+        let pods = [
+            &find(&objects, "DaemonSet", "kipfix-probe")["spec"]["template"],
+            &find(&objects, "Deployment", "kipfix-collector")["spec"]["template"],
+            find(&objects, "Pod", "kipfix-check"),
+        ];
+        for pod in pods {
+            let metadata = &pod["metadata"];
+            assert_eq!(metadata["annotations"]["prometheus.io/scrape"], "false");
+            let part_of = &metadata["labels"]["app.kubernetes.io/part-of"];
+            assert_eq!(part_of, "observability");
+            let nodes = serde_json::json!({"kubernetes.io/os": "linux", "pool": "a"});
+            assert_eq!(pod["spec"]["nodeSelector"], nodes);
+        }
+    }
+}
+
+#[test]
+fn the_check_runs_where_collectors_run_and_may_ask_them() {
+    let Some(tools) = tools() else {
+        return;
+    };
+    let values = [
+        "--set-json=collector.tolerations=[{\"key\": \"infra\", \"operator\": \"Exists\"}]",
+        "--set-json=collector.podLabels={\"sidecar.istio.io/inject\": \"false\"}",
+        "--set=collector.nodeSelector.pool=infra",
+        "--set=check.resources.limits.cpu=100m",
+        "--set=networkPolicy.enabled=true",
+        "--set-json=networkPolicy.scrapers=[{\"podSelector\": {}}]",
+    ];
+    let objects = objects(&rendered(&tools, &values.map(str::to_owned)));
+    let check = find(&objects, "Pod", "kipfix-check");
+    assert_eq!(check["spec"]["tolerations"][0]["key"], "infra");
+    assert_eq!(check["spec"]["nodeSelector"]["pool"], "infra");
+    let labels = &check["metadata"]["labels"];
+    assert_eq!(labels["sidecar.istio.io/inject"], "false");
+    let limits = &check["spec"]["containers"][0]["resources"]["limits"];
+    assert_eq!(limits["cpu"], "100m");
+    let policy = find(&objects, "NetworkPolicy", "kipfix-collector");
+    let peers = policy["spec"]["ingress"][1]["from"].as_array().unwrap();
+    let is_check = |peer: &Value| {
+        let selected = peer["podSelector"]["matchLabels"].as_object();
+        selected.is_some_and(|selected| selected.iter().all(|(key, value)| labels[key] == *value))
+    };
+    assert!(peers.iter().any(is_check), "{peers:?}");
+}
+
+#[test]
+fn a_chart_with_build_metadata_in_its_version_has_valid_labels() {
+    let Some(tools) = tools() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let package = Command::new(tools.join("helm"))
+        .args(["package", "--version", "0.1.0+b7cf21c2a.1"])
+        .args(["--app-version", "0.1.0+b7cf21c2a", "--destination"])
+        .arg(folder.path())
+        .arg(repository().join("deploy/helm/kipfix"))
+        .output()
+        .unwrap();
+    succeeded("package", &package);
+    let chart = folder.path().join("kipfix-0.1.0+b7cf21c2a.1.tgz");
+    let output = Command::new(tools.join("helm"))
+        .args(["template", "kipfix"])
+        .arg(chart)
+        .output()
+        .unwrap();
+    let valid = regex::Regex::new("^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$").unwrap();
+    for object in objects(&succeeded("template", &output)) {
+        let pod = &object["spec"]["template"]["metadata"]["labels"];
+        for labels in [&object["metadata"]["labels"], pod] {
+            for (label, value) in labels.as_object().into_iter().flatten() {
+                assert!(valid.is_match(value.as_str().unwrap()), "{label}: {value}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_parent_chart_can_have_it_on_a_condition() {
+    let Some(tools) = tools() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let parent = "{apiVersion: v2, name: parent, version: 1.0.0, dependencies: \
+                  [{name: kipfix, version: 0.1.0, condition: kipfix.enabled}]}";
+    fs::write(folder.path().join("Chart.yaml"), parent).unwrap();
+    fs::create_dir(folder.path().join("charts")).unwrap();
+    let chart = repository().join("deploy/helm/kipfix").canonicalize();
+    std::os::unix::fs::symlink(chart.unwrap(), folder.path().join("charts/kipfix")).unwrap();
+    for (enabled, expected) in [("true", true), ("false", false)] {
+        let output = Command::new(tools.join("helm"))
+            .args(["template", "stack"])
+            .arg(folder.path())
+            .arg(format!("--set=kipfix.enabled={enabled}"))
+            .output()
+            .unwrap();
+        let manifests = succeeded(enabled, &output);
+        assert_eq!(manifests.contains("kind: DaemonSet"), expected);
+    }
+}
+
 #[test]
 fn the_plain_manifests_are_the_chart() {
     let Some(tools) = tools() else {

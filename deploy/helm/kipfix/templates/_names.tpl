@@ -26,10 +26,32 @@ app.kubernetes.io/component: {{ .part }}
 
 {{- define "kipfix.labels" -}}
 {{ include "kipfix.selector" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "kipfix.labelValue" .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 app.kubernetes.io/part-of: kipfix
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+helm.sh/chart: {{ include "kipfix.labelValue" (printf "%s-%s" .root.Chart.Name .root.Chart.Version) }}
+{{- end -}}
+
+{{/* A version as the value of a label, which has no +. Flux adds build metadata to the version of a chart. */}}
+{{- define "kipfix.labelValue" -}}
+{{- . | replace "+" "_" | trunc 63 | trimAll "-_." -}}
+{{- end -}}
+
+{{/* Maps as one map in YAML, in which each key is once. That of the last map wins. */}}
+{{- define "kipfix.merge" -}}
+{{- $all := dict -}}
+{{- range . }}{{ $all = mergeOverwrite $all (default dict .) }}{{ end -}}
+{{- toYaml $all -}}
+{{- end -}}
+
+{{/* Labels of a component, with more from the values: {root, part, more} */}}
+{{- define "kipfix.allLabels" -}}
+{{- include "kipfix.merge" (list (fromYaml (include "kipfix.labels" .)) .more) -}}
+{{- end -}}
+
+{{/* Node selector of a component, from its own. */}}
+{{- define "kipfix.nodeSelector" -}}
+{{- include "kipfix.merge" (list (dict "kubernetes.io/os" "linux") .) -}}
 {{- end -}}
 
 {{/* {root, image} */}}
