@@ -667,6 +667,9 @@ fn external_addresses_have_names_from_settings_clouds_and_services_without_pods(
     let cache = objects::endpoint_slice(ns, "cache", &["203.0.113.34"]);
     admin.create(cache.set("ports", ports));
     admin.create(objects::endpoint_slice(ns, "bucket", &["192.0.2.9"]));
+    for service in ["orders", "invoices"] {
+        admin.create(objects::endpoint_slice(ns, service, &["203.0.113.35"]));
+    }
     let ours = server.watching(&[
         "--cidr",
         "198.51.100.0/24=partners",
@@ -693,6 +696,25 @@ fn external_addresses_have_names_from_settings_clouds_and_services_without_pods(
             ("trafficClass", "pod_to_external"),
         ];
         assert_members(&ours.attribute(&record), &expected);
+    }
+    // Clients that use the address of a Service. Two lead to the same port of one address.
+    for (ip, name) in [
+        ("203.0.113.34", "database.outside.svc"),
+        ("203.0.113.35", ""),
+    ] {
+        let mut through = at(&flow("10.34.0.1", "10.96.34.1"), now());
+        through.translation = Some(Translation {
+            post_nat_destination_address: address(ip),
+            post_napt_destination_port: 80,
+            ..Translation::default()
+        });
+        let expected = [
+            ("destinationName", name),
+            ("destinationServiceName", "database"),
+            ("trafficClass", "pod_to_external"),
+            ("trafficScope", "external"),
+        ];
+        assert_members(&ours.attribute(&through), &expected);
     }
     let cloud = || at(&flow("10.34.0.1", "192.0.2.1"), now());
     let expected = [

@@ -189,6 +189,25 @@ fn expect_flows(
     assert!(reached, "{what}: {:#?}", flows(nodes, release, matching));
 }
 
+/// A Service without a selector that leads to the host outside.
+fn outside_service() -> String {
+    format!(
+        r#"---
+apiVersion: v1
+kind: Service
+metadata: {{name: legacy, namespace: shop}}
+spec: {{ports: [{{port: 90, targetPort: 7002}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: legacy-1, namespace: shop, labels: {{kubernetes.io/service-name: legacy}}}}
+addressType: IPv4
+ports: [{{port: 7002}}]
+endpoints: [{{addresses: [{OUTSIDE_ROUTED}]}}]
+"#
+    )
+}
+
 pub fn translated(nodes: &Nodes) {
     let shop = [
         workload("client", 1, 7000, false),
@@ -196,6 +215,7 @@ pub fn translated(nodes: &Nodes) {
         "---\n{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, \
          spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 7000, nodePort: 30080}]}}\n"
             .to_owned(),
+        outside_service(),
     ];
     let _shop = Shop::open(nodes, &shop.concat());
     let release = Release::install(
@@ -250,6 +270,37 @@ pub fn translated(nodes: &Nodes) {
                 && on_wire(r, "postNATDestinationIPv4Address")
         },
     );
+
+    // A Service whose endpoint is outside. eth0 shows the address of the endpoint.
+    let service = nodes.get("service legacy --namespace shop");
+    let service = service["spec"]["clusterIP"].as_str().unwrap().to_owned();
+    let asked = Meter::leaving(nodes, 1, &format!("--destination {OUTSIDE_ROUTED}"));
+    let answered = Meter::arriving(nodes, 1, &format!("--source {OUTSIDE_ROUTED}"));
+    call(nodes, "client", &format!("tcp {service}:90 5 300 5000"));
+    for (from, to, class, side, octets, connections) in [
+        (
+            &client,
+            &service,
+            "pod_to_external",
+            "destination",
+            asked.read().0,
+            5,
+        ),
+        (
+            &service,
+            &client,
+            "external_to_pod",
+            "source",
+            answered.read().0,
+            0,
+        ),
+    ] {
+        expect_flows(nodes, &release, class, octets, connections, |r| {
+            is(r, from, to, class)
+                && r[format!("{side}Name")] == "legacy.shop.svc"
+                && r[format!("{side}ServiceName")] == "legacy"
+        });
+    }
 
     // A NodePort on a node without the pod has two legs: the client's connection to the Service on
     // that node, and the node's own to the pod, since the node puts its address in front.

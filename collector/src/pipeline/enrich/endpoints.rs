@@ -1,9 +1,11 @@
 //! The two endpoints of a flow, with address translation taken into account.
 
+use flowproto::Address;
+
 use super::lookup::ResolvedEndpoint;
 use super::tunnels::{TunnelNetworks, TunnelUse, trusted_ends};
 use super::{EndpointCache, Scope, TrafficClass};
-use crate::inventory::{Certainty, EndpointKind};
+use crate::inventory::{Certainty, EndpointId, EndpointKind};
 use crate::pipeline::flow::{AddressAndPort, Flow, FlowExtras};
 use crate::snapshots::Snapshots;
 
@@ -85,7 +87,7 @@ impl Resolver<'_> {
     /// If the record has addresses before and after translation, the endpoint is the one of the two
     /// that is a pod, otherwise the address before. So a masqueraded pod is the pod, and a Service
     /// is the pod behind it. A Service that leads to a node (a pod that shares the node's address)
-    /// is that node.
+    /// is that node, and one that leads out of the cluster is the external address.
     ///
     /// The addresses of a tunnelled packet are those of the outer packet, unless the tunnel is
     /// between nodes.
@@ -182,6 +184,9 @@ impl Resolver<'_> {
         match after.place.kind {
             EndpointKind::Pod => {}
             EndpointKind::Node if before.service.is_some() => {}
+            // It leaves the cluster, as if the client had used the external address itself.
+            EndpointKind::External
+                if before.service.is_some() && self.is_endpoint(flow, address) => {}
             _ => return before,
         }
         ResolvedEndpoint {
@@ -190,17 +195,24 @@ impl Resolver<'_> {
             ..after
         }
     }
+
+    /// True for an external address that is an endpoint of a Service. Another one can be that of a
+    /// pod that is not known yet.
+    fn is_endpoint(&self, flow: &Flow, address: Address) -> bool {
+        let found = self.snapshots.index.lookup(address, flow.time).endpoint;
+        found != EndpointId::EXTERNAL
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
+    use flowproto::FlowRecord;
     use flowproto::record::{Translation, Tunnel, TunnelType};
-    use flowproto::{Address, FlowRecord};
 
     use super::*;
-    use crate::inventory::{Endpoint, EndpointId, IndexWriter, Node, TimeRange};
+    use crate::inventory::{Endpoint, IndexWriter, Node, TimeRange};
     use crate::snapshots::SnapshotStore;
 
     const POD: Address = Address::from_v4_bits(0x0a01_010a);
@@ -403,6 +415,33 @@ mod tests {
             (endpoints.source.id, endpoints.destination.id),
             (node, service)
         );
+    }
+
+    #[test]
+    fn a_service_that_leads_out_of_the_cluster_is_seen_as_that_address_and_keeps_its_name() {
+        let mut writer = IndexWriter::default();
+        let [service, database] = [
+            (SERVICE, EndpointKind::Service, None),
+            (external(), EndpointKind::External, Some(external())),
+        ]
+        .map(|(address, kind, external)| {
+            let id = writer.add_endpoint(Endpoint {
+                kind,
+                external_address: external.map(Box::new),
+                ..Endpoint::default()
+            });
+            writer.assign_address(address, id).unwrap();
+            id
+        });
+        let store = SnapshotStore::new(writer.current(), Default::default(), "");
+        let translation = Translation {
+            post_nat_destination_address: external(),
+            ..Translation::default()
+        };
+        let endpoints = endpoints(&store.load(), (POD, SERVICE), translation);
+        assert_eq!(endpoints.destination.id, database);
+        assert_eq!(endpoints.destination.service, Some(service));
+        assert!(endpoints.destination.is_external());
     }
 
     #[test]
