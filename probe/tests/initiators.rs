@@ -205,7 +205,7 @@ fn icmp_answers_and_errors_begin_nothing() {
 }
 
 #[test]
-fn a_datagram_that_says_that_it_is_an_answer_begins_nothing() {
+fn a_datagram_that_is_an_answer_begins_nothing() {
     const ANSWER: [u8; 12] = [0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
     const QUESTION: [u8; 12] = [0, 7, 0x01, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for (port, answer, question) in [

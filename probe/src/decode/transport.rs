@@ -52,7 +52,7 @@ fn segmentable(header: &Header<'_>, transport_header: u32, info: &mut PacketInfo
     info.payload_octets = header.octets.saturating_sub(info.header_octets);
 }
 
-/// The meaning of a UDP datagram from a port whose protocol tells answers apart: the bit QR of DNS
+/// The meaning of a UDP datagram from a port whose protocol marks answers: the bit QR of DNS
 /// (RFC 1035 §4.1.1), the operation of DHCP (RFC 2131 §2), the mode of NTP (RFC 5905 §7.3).
 #[inline(always)]
 fn datagram(octets: &[u8], source_port: u16) -> Signal {

@@ -44,9 +44,9 @@ helm.sh/chart: {{ include "kipfix.labelValue" (printf "%s-%s" .root.Chart.Name .
 {{- toYaml $all -}}
 {{- end -}}
 
-{{/* Labels of a component, with more from the values: {root, part, more} */}}
+{{/* Labels of a component, with more from the values, but those that select it: {root, part, more} */}}
 {{- define "kipfix.allLabels" -}}
-{{- include "kipfix.merge" (list (fromYaml (include "kipfix.labels" .)) .more) -}}
+{{- include "kipfix.merge" (list (fromYaml (include "kipfix.labels" .)) .more (fromYaml (include "kipfix.selector" .))) -}}
 {{- end -}}
 
 {{/* Node selector of a component, from its own. */}}
