@@ -5,7 +5,7 @@
 //! Nothing is guessed. The initiator of a TCP or SCTP conversation is known by its SYN or INIT, or
 //! by the answer to it, and that of an ICMP exchange by the query. Of any other protocol, the
 //! initiator is the side with the earlier first packet, if that can have been the first packet at
-//! all.
+//! all, and the receiver of it if it is an answer.
 
 use flowproto::protocol::{SCTP, TCP};
 use flowproto::tcp::ConnectionState;
