@@ -130,6 +130,13 @@ fn framed(message: &[u8], more: usize) -> Vec<u8> {
     [&length.to_be_bytes()[..], message, &vec![0; more]].concat()
 }
 
+/// The stream of a client with two queries.
+fn two_queries() -> Vec<u8> {
+    [query(5, NAME, 1), query(6, NAME, 28)]
+        .map(|query| framed(&query, 0))
+        .concat()
+}
+
 /// A client that connects to the server with TCP, sends two queries and gets an answer to each, in
 /// segments. What is counted of queries, of answers, and of names that do not exist.
 fn counted_of_streams<'a>(
@@ -167,11 +174,7 @@ fn counted_of_streams<'a>(
 
 #[test]
 fn messages_in_several_segments_are_counted_once() {
-    let queries = [
-        framed(&query(5, NAME, 1), 0),
-        framed(&query(6, NAME, 28), 0),
-    ]
-    .concat();
+    let queries = two_queries();
     let answers = [framed(&response(5, 0), 0), framed(&response(6, 3), 0)].concat();
     // The length on its own, a part of it, a part of the first message, parts of both.
     for size in [1, 2, 13, 20, 40, 100] {
@@ -182,11 +185,7 @@ fn messages_in_several_segments_are_counted_once() {
 
 #[test]
 fn a_long_segment_that_completes_a_message_is_read_to_its_end() {
-    let queries = [
-        framed(&query(5, NAME, 1), 0),
-        framed(&query(6, NAME, 28), 0),
-    ]
-    .concat();
+    let queries = two_queries();
     let answers = [framed(&response(5, 0), 3000), framed(&response(6, 3), 3000)].concat();
     // The segment has more octets than a message that is kept can have, with the second message or
     // a part of it.

@@ -221,20 +221,19 @@ fn a_key_that_the_chart_sets_too_has_the_value_of_the_user_and_is_there_once() {
         return;
     };
     let mut values = vec![
-        "--set=prometheus.operator=true".to_owned(),
         "--set-json=prometheus.labels={\"app.kubernetes.io/part-of\": \"monitoring\"}".to_owned(),
         "--set-json=dashboards.labels={\"app.kubernetes.io/part-of\": \"grafana\"}".to_owned(),
     ];
     for part in ["probe", "collector"] {
         values.extend([
             format!("--set-json={part}.nodeSelector={{\"kubernetes.io/os\": \"linux\", \"pool\": \"a\"}}"),
-            format!("--set-json={part}.podLabels={{\"app.kubernetes.io/part-of\": \"observability\"}}"),
+            format!("--set-json={part}.podLabels={{\"app.kubernetes.io/part-of\": \"observability\", \"app.kubernetes.io/name\": \"mine\"}}"),
             format!("--set-json={part}.podAnnotations={{\"prometheus.io/scrape\": \"false\"}}"),
         ]);
     }
     for operator in ["true", "false"] {
-        values[0] = format!("--set=prometheus.operator={operator}");
-        let objects = objects(&rendered(&tools, &values));
+        let operator = format!("--set=prometheus.operator={operator}");
+        let objects = objects(&rendered(&tools, &[&values[..], &[operator]].concat()));
         let pods = [
             &find(&objects, "DaemonSet", "kipfix-probe")["spec"]["template"],
             &find(&objects, "Deployment", "kipfix-collector")["spec"]["template"],
@@ -245,6 +244,8 @@ fn a_key_that_the_chart_sets_too_has_the_value_of_the_user_and_is_there_once() {
             assert_eq!(metadata["annotations"]["prometheus.io/scrape"], "false");
             let part_of = &metadata["labels"]["app.kubernetes.io/part-of"];
             assert_eq!(part_of, "observability");
+            // What selects the pod is not the user's.
+            assert_eq!(metadata["labels"]["app.kubernetes.io/name"], "kipfix");
             let nodes = serde_json::json!({"kubernetes.io/os": "linux", "pool": "a"});
             assert_eq!(pod["spec"]["nodeSelector"], nodes);
         }
